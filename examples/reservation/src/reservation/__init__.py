@@ -1,0 +1,1 @@
+"""The reservation example: one folder per context and feature, one composition root."""
