@@ -1,0 +1,61 @@
+# What a founder types. Every recipe is also one plain command: read it here, type it anywhere.
+
+[private]
+default:
+    @just --list
+
+# the demo's page, on http://127.0.0.1:8000
+[group('run')]
+demo *options:
+    uv run reservation demo {{ options }}
+
+# unit, contract, acceptance and the short faults
+[group('check')]
+test *options:
+    uv run pytest {{ options }}
+
+# ruff, pyright, mypy, import-linter
+[group('check')]
+lint:
+    uv run --group lint ruff check
+    uv run --group lint ruff format --check
+    uv run --group lint pyright
+    uv run --group lint mypy
+    uv run --group lint lint-imports
+
+# write the format that `lint` asks for
+[group('check')]
+format:
+    uv run --group lint ruff check --fix
+    uv run --group lint ruff format
+
+# the page in Chromium
+[group('check')]
+browser *options:
+    uv run --group browser pytest tests/browser {{ options }}
+
+# power cuts, kills, full disks; `just faults -m long` for the long rounds
+[group('check')]
+faults *options:
+    uv run --group faults pytest tests/faults {{ options }}
+
+# everything, as the machine that guards main runs it
+[group('check')]
+ci:
+    .ci/run
+
+# writes docs/benchmarks.md; `just bench --smoke` only looks whether it runs
+[group('measure')]
+bench *options:
+    uv run --group bench python -m benchmarks {{ options }}
+
+# take newer packages in, then write the hashes: edit the pins in pyproject.toml first
+[group('keep')]
+upgrade:
+    uv lock --upgrade
+    just hashes
+
+# requirements.txt: every version with its hashes, without a registry's name
+[group('keep')]
+hashes:
+    uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --group dev --group demo --group lint --group browser --group faults --group bench --no-emit-package reservation-example --no-emit-package diptych --quiet --output-file requirements.txt
