@@ -1,0 +1,78 @@
+"""The programs of examples/cinema, run as a newcomer runs them, twice over the same store."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CINEMA = Path(__file__).resolve().parents[2] / "examples" / "cinema"
+
+
+def run(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for program in CINEMA.glob("*.py"):
+        shutil.copy(program, tmp_path)
+    return tmp_path
+
+
+def test_showing_reserves_seats_and_reserves_more_in_a_second_run(folder: Path) -> None:
+    first, second = run(folder, "showing.py"), run(folder, "showing.py")
+
+    reserved = "[SeatsReserved(showing_id='s1', seats=2)]"
+    assert first.strip() == f"1 {reserved}"
+    assert second.strip() == f"2 {reserved}"
+
+
+def test_showing_refuses_when_the_seats_are_gone(folder: Path) -> None:
+    program = (folder / "showing.py").read_text()
+    (folder / "showing.py").write_text(
+        program.replace('ReserveSeats("s1", 2)', 'ReserveSeats("s1", 60)')
+    )
+
+    run(folder, "showing.py")
+
+    assert run(folder, "showing.py").strip() == "sold_out 60 seats asked, 40 free"
+
+
+def test_free_seats_reads_its_own_write_in_every_run(folder: Path) -> None:
+    for position in (1, 2):
+        row, answer = run(folder, "free_seats.py").splitlines()
+        assert row == f"[FreeSeats(showing_id='s1', free={100 - 2 * position})]"
+        assert answer == f"{position} 0:00:00 False"
+
+
+def test_a_view_added_later_catches_up_with_the_log(folder: Path) -> None:
+    for _ in range(3):
+        run(folder, "showing.py")
+
+    assert run(folder, "free_seats.py").splitlines()[0] == "[FreeSeats(showing_id='s1', free=92)]"
+
+
+def test_room_nights_never_books_an_eleventh_room(folder: Path) -> None:
+    for _ in range(2):
+        assert run(folder, "room_nights.py").strip() == "10 of 50 booked"
+
+
+def test_the_tests_of_the_contract_pass_in_their_own_folder(folder: Path) -> None:
+    for _ in range(2):
+        said = run(
+            folder, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider"
+        )
+        assert "4 passed" in said

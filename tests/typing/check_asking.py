@@ -1,0 +1,47 @@
+"""What type checkers must conclude about questions and answers. Checked, never run."""
+
+from dataclasses import dataclass
+from typing import assert_type
+
+from diptych import Answer, App, Query, Receipt, Views
+from free_seats import FreeSeats, ShowingsWithSeats, app
+
+
+@dataclass(frozen=True)
+class HowMany(Query[int]): ...
+
+
+@dataclass(frozen=True)
+class Nearest(Query[FreeSeats | None]):
+    showing_id: str
+
+
+async def a_query_gives_its_own_type(app: App) -> None:
+    assert_type(await app.ask(ShowingsWithSeats()), list[FreeSeats])
+    assert_type(await app.ask(HowMany()), int)
+    assert_type(await app.ask(Nearest("s1")), FreeSeats | None)
+
+
+async def after_takes_a_receipt(app: App, receipt: Receipt) -> None:
+    assert_type(await app.ask(HowMany(), after=receipt, timeout=1), int)
+
+
+async def an_answer_carries_the_type_of_its_value() -> None:
+    answer = await app.answer(ShowingsWithSeats())
+    assert_type(answer, Answer[list[FreeSeats]])
+    assert_type(answer.value, list[FreeSeats])
+    assert_type(answer.position, int)
+    assert_type(answer.stale, bool)
+
+
+async def views_give_rows_of_the_type_that_was_named(views: Views) -> None:
+    seats = views.table(FreeSeats)
+    assert_type(await views.get(FreeSeats, "s1"), FreeSeats | None)
+    statement = seats.select()
+    assert_type(await views.all(FreeSeats, statement), list[FreeSeats])
+    assert_type(await views.one(FreeSeats, statement), FreeSeats)
+    assert_type(await views.scalar(int, statement), int)
+
+
+async def a_command_is_not_a_query(app: App) -> None:
+    await app.ask("free seats")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
