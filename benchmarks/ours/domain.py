@@ -1,0 +1,99 @@
+"""The model that is measured: an account that takes deposits, with the comparators' payload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.comparators.payload import NOTE, REFERENCE, WHEN
+from diptych import App, Boundary, Decider, EventSourced, Query, View, Views
+
+
+@dataclass(frozen=True)
+class Deposit:
+    account_id: str
+    amount: int
+    currency: str
+    note: str
+    reference: str
+    ts: str
+
+
+@dataclass(frozen=True)
+class Deposited:
+    account_id: str
+    amount: int
+    currency: str
+    note: str
+    reference: str
+    ts: str
+
+
+@dataclass(frozen=True)
+class Account:
+    balance: int = 0
+
+
+def decide(command: Deposit, account: Account) -> list[Deposited]:
+    return [
+        Deposited(
+            command.account_id,
+            command.amount,
+            command.currency,
+            command.note,
+            command.reference,
+            command.ts,
+        )
+    ]
+
+
+def evolve(account: Account, event: Deposited) -> Account:
+    return Account(account.balance + event.amount)
+
+
+def deposit(account_id: str) -> Deposit:
+    return Deposit(account_id, 1250, "EUR", NOTE, REFERENCE, WHEN)
+
+
+accounts = EventSourced("account", Decider(Account(), decide, evolve), key="account_id")
+
+
+def tag(message: Deposit | Deposited) -> list[str]:
+    return [f"acc:{message.account_id}"]
+
+
+transfers = Boundary("transfers", Decider(Account(), decide, evolve), reads=tag, tags=tag)
+
+
+@dataclass(frozen=True)
+class Total:
+    account_id: str
+    total: int
+
+
+def project(row: Total | None, event: Deposited) -> Total | None:
+    return Total(event.account_id, (0 if row is None else row.total) + event.amount)
+
+
+totals = View(Total, project, key="account_id", version=1)
+
+
+@dataclass(frozen=True)
+class TotalOf(Query[int]):
+    account_id: str
+
+
+async def total_of(query: TotalOf, views: Views) -> int:
+    row = await views.get(Total, query.account_id)
+    return 0 if row is None else row.total
+
+
+def app(file: Path | None, *, write: Sequence[EventSourced | Boundary], view: bool = False) -> App:
+    return App(
+        "bench",
+        store="memory://" if file is None else f"sqlite:///{file}",
+        write=list(write),
+        read=[totals] if view else [],
+        answer=[total_of] if view else [],
+    )

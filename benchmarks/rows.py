@@ -1,0 +1,179 @@
+"""The rows of the report: which variants run, in which order, and what is promised of the ratio.
+
+Variants are named by module and function, so that the process that measures one imports nothing
+of the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.measuring import Measure
+
+OURS = "diptych"
+
+
+@dataclass(frozen=True)
+class Variant:
+    title: str
+    module: str
+    function: str
+    arguments: tuple[int, ...] = ()
+    options: tuple[tuple[str, bool], ...] = ()
+
+    def load(self) -> Measure:
+        function: Callable[..., Measure] = getattr(
+            importlib.import_module(f"benchmarks.{self.module}"), self.function
+        )
+        if self.arguments:
+            return function(*self.arguments, **dict(self.options))
+        return function  # type: ignore[return-value]  # takes the settings itself
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A ratio ours/other (rates), or ours alone (`absolute`), with its aim and its floor."""
+
+    against: str
+    aim: float
+    floor: float
+    kind: Literal["limit", "peer", "absolute"]
+
+
+@dataclass(frozen=True)
+class Row:
+    title: str
+    unit: str
+    variants: dict[str, Variant]
+    order: tuple[str, ...]
+    promises: tuple[Promise, ...]
+    higher_is_better: bool = True
+    note: str = ""
+
+
+_RAW = "comparators.raw_sqlite"
+_ES = "comparators.peer_eventsourcing"
+
+ROWS: dict[str, Row] = {
+    "warm": Row(
+        title="decide and append, 64 callers, SQLite FULL, warm",
+        unit="/s",
+        variants={
+            "limit": Variant("hand-written command, 64 per commit (reads)", _RAW, "command", (64,)),
+            OURS: Variant("execute, 64 tasks, states cached", "ours.append", "warm", (64,)),
+            "strict": Variant("hand-written warm loop, 64 per commit", _RAW, "warm", (64,)),
+            "peer": Variant("eventsourcing, 64 threads", _ES, "update", (64,)),
+        },
+        order=("limit", OURS, "strict", OURS, "peer", "limit"),
+        promises=(
+            Promise("limit", 0.7, 0.5, "limit"),
+            Promise("peer", 20, 12, "peer"),
+        ),
+        note="The warm loop reads nothing and has no door, no command id, no outcome and nobody to "
+        "answer: it is what SQLite could do, and no aim is set against it.",
+    ),
+    "cold": Row(
+        title="decide and append, 64 callers, SQLite FULL, cold (10 events read)",
+        unit="/s",
+        variants={
+            "limit": Variant("hand-written command, 64 per commit (reads)", _RAW, "command", (64,)),
+            OURS: Variant("execute, 64 tasks, each stream read", "ours.append", "cold", (64,)),
+            "peer": Variant("eventsourcing, 64 threads", _ES, "update", (64,)),
+        },
+        order=("limit", OURS, "peer", "limit"),
+        promises=(Promise("limit", 0.5, 0.35, "limit"), Promise("peer", 12, 8, "peer")),
+        note="Each pass opens the app anew, so that no state is cached, and meets a stream once.",
+    ),
+    "one-caller": Row(
+        title="one caller, SQLite FULL",
+        unit="/s",
+        variants={
+            "limit": Variant("hand-written command, 1 per commit (reads)", _RAW, "command", (1,)),
+            OURS: Variant("execute, 1 task", "ours.append", "warm", (1,)),
+            "strict": Variant("hand-written warm loop, 1 per commit", _RAW, "warm", (1,)),
+            "peer": Variant("eventsourcing, 1 thread", _ES, "update", (1,)),
+        },
+        order=("limit", OURS, "strict", OURS, "peer", "limit"),
+        promises=(Promise("limit", 0.7, 0.5, "limit"),),
+    ),
+    "boundary": Row(
+        title="conditional append across streams, 64 callers, SQLite FULL",
+        unit="/s",
+        variants={
+            OURS: Variant("execute on a Boundary, 64 tasks", "ours.append", "boundary", (64,)),
+            "peer": Variant(
+                "umadb, 64 threads over gRPC",
+                "comparators.peer_umadb",
+                "conditional_append",
+                (64,),
+            ),
+        },
+        order=("peer", OURS, "peer"),
+        promises=(Promise("peer", 3, 1.5, "peer"),),
+        note="Each command has one tag that no other carries; umadb's durability is its own.",
+    ),
+    "catch-up": Row(
+        title="catch-up of a view, SQLite FULL",
+        unit=" events/s",
+        variants={
+            "limit": Variant("hand-written, 1000 per transaction", _RAW, "projection", (1000,)),
+            OURS: Variant("a View over the same log", "ours.views", "catch_up"),
+            "peer": Variant("eventsourcing's runner (log in memory)", _ES, "projection"),
+        },
+        order=("limit", OURS, "peer", OURS, "limit"),
+        promises=(Promise("limit", 0.5, 0.35, "limit"), Promise("peer", 20, 12, "peer")),
+        note="Ours is timed from before the app opens until the view stands at the head.",
+    ),
+    "freshness": Row(
+        title="receipt -> ask(after=receipt) answers, p50, SQLite FULL",
+        unit=" ms",
+        variants={
+            "limit": Variant(
+                "hand-written: read, upsert, commit, select", _RAW, "receipt_to_answer"
+            ),
+            OURS: Variant("ask(after=receipt)", "ours.views", "receipt_to_answer"),
+            "peer": Variant("eventsourcing: save and wait()", _ES, "save_and_wait"),
+        },
+        order=("limit", OURS, "peer", "limit"),
+        promises=(
+            Promise("", 3, 6, "absolute"),
+            Promise("peer", 20, 10, "peer"),
+        ),
+        higher_is_better=False,
+        note="The peer's figure includes its save; 101 ms was its median when the aim was set. "
+        "The ratio to the peer is information: the design promises the milliseconds.",
+    ),
+    "memory": Row(
+        title="execute with the memory store, one caller",
+        unit=" us",
+        variants={
+            "bare": Variant("a dict of async functions", "comparators.peer_mediators", "bare_dict"),
+            OURS: Variant("execute, memory://", "ours.append", "memory"),
+            "peer": Variant(
+                "python-cqrs, handler does nothing", "comparators.peer_mediators", "python_cqrs"
+            ),
+            "eventsourcing": Variant(
+                "eventsourcing in memory", _ES, "update", (1,), (("memory", True),)
+            ),
+        },
+        order=("bare", "peer", OURS, "eventsourcing", OURS, "peer"),
+        promises=(Promise("", 25, 40, "absolute"),),
+        higher_is_better=False,
+    ),
+    "import": Row(
+        title="import diptych",
+        unit=" ms",
+        variants={
+            "bare": Variant("asyncio, msgspec, dataclasses alone", "ours.start", "parts_imported"),
+            OURS: Variant("import diptych", "ours.start", "diptych_imported"),
+        },
+        order=("bare", OURS, "bare", OURS),
+        promises=(Promise("", 60, 60, "absolute"),),
+        higher_is_better=False,
+    ),
+}
+
+REFERENCE = Variant("overwrite 8 KiB + fdatasync", "measuring", "fdatasync_rate")
