@@ -42,7 +42,9 @@ def main() -> int:
     if asked.smoke:
         asked.rounds, asked.seconds = 1, 0.15
     # beside the code rather than in the system's temporary folder, which may be memory
-    with tempfile.TemporaryDirectory(prefix=".bench-", dir=asked.data or ROOT) as data:
+    with tempfile.TemporaryDirectory(
+        prefix=".bench-", dir=asked.data or ROOT / "benchmarks"
+    ) as data:
         return _run(asked, Path(data))
 
 

@@ -162,10 +162,10 @@ def write_report(raw: Path) -> str:
         ),
         (
             "Rates on a shared machine vary several-fold within minutes, so only ratios count: "
-            "each is taken inside one round, in which limit, diptych and peer run one after the other, "
-            f"each in a process of its own. Medians of {settings['rounds']} rounds, with the "
-            "lowest and the highest. A ratio says how many times as good as the other diptych is, also "
-            "where the figure is a time.\n\n"
+            "each is taken inside one round, in which limit, diptych and peer run one after the "
+            f"other, each in a process of its own. Medians of {settings['rounds']} rounds, with "
+            "the lowest and the highest. A ratio says how many times as good as the other diptych "
+            "is, also where the figure is a time.\n\n"
         ),
         table,
         f"\n![Ratios, with the aim and the floor](evidence/{picture.name})\n\n",
