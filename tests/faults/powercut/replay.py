@@ -1,0 +1,202 @@
+"""`python -m tests.faults.powercut.replay SCRIPT`: run it once, cut the power at every write, check.
+
+A process of its own, the only one with apsw. The script is JSON lines: a head, then `sql` and
+`ack` in the order in which they happened. Prints one JSON object with what was found.
+
+The check knows nothing of the tables: after a cut the database must be sound and hold exactly what
+stood after some commit, and that commit may not be older than the last acknowledged one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from tests.faults.powercut.disk import (
+    Acknowledged,
+    Disk,
+    MemoryVFS,
+    Mode,
+    Platter,
+    Truncate,
+    Write,
+)
+
+FILE = "/power.db"
+
+
+class ScriptBroken(Exception):
+    """The script cannot be what the adapter did: the rig, not the adapter, is at fault."""
+
+
+@dataclass
+class Findings:
+    """Counts over all cuts; a cut is one write and one way in which the disk forgot."""
+
+    commits: int = 0
+    acknowledged: int = 0
+    writes: int = 0
+    cuts: int = 0
+    lost: int = 0
+    corrupt: int = 0
+    torn_commit: int = 0
+    early_acknowledgements: int = 0
+    first: list[str] = field(default_factory=list[str])
+
+    def note(self, what: str) -> None:
+        if len(self.first) < 5:
+            self.first.append(what)
+
+
+def fingerprint(connection: apsw.Connection) -> str:
+    """Schema and rows of every table, in an order that does not depend on storage."""
+    digest = hashlib.blake2b(digest_size=16)
+    tables = connection.execute("select name, sql from sqlite_master order by name").fetchall()
+    for name, sql in tables:
+        digest.update(repr((name, sql)).encode())
+    for (name,) in connection.execute(
+        "select name from sqlite_master where type = 'table' order by name"
+    ).fetchall():
+        rows = connection.execute(f'select * from "{name}"').fetchall()
+        for row in sorted(map(repr, rows)):
+            digest.update(row.encode())
+    return digest.hexdigest()
+
+
+def _open(disk: Disk, name: str) -> tuple[apsw.Connection, MemoryVFS]:
+    vfs = MemoryVFS(name, disk)
+    connection = apsw.Connection(FILE, vfs=name)
+    connection.execute("pragma locking_mode = exclusive")
+    return connection, vfs
+
+
+def _override(sql: str, synchronous: str | None) -> str:
+    text = " ".join(sql.lower().split())
+    if text.startswith("pragma synchronous") and "=" in text and synchronous:
+        return f"pragma synchronous = {synchronous}"
+    return sql
+
+
+def run_script(
+    script: Path, disk: Disk, findings: Findings, *, synchronous: str | None, checkpoint: int
+) -> list[str]:
+    """Runs the script on the disk; returns the fingerprint of the state after each commit."""
+    lines = [json.loads(line) for line in script.read_text().splitlines()]
+    head = lines.pop(0)
+    connection, vfs = _open(disk, "recording")
+    states = [fingerprint(connection)]
+    seen_full = False
+    for line in lines:
+        if "sql" in line:
+            connection.execute(_override(line["sql"], synchronous)).fetchall()
+            seen_full = seen_full or line["sql"].lower().startswith("pragma synchronous")
+            if checkpoint and line["sql"].lower().startswith("pragma journal_mode"):
+                connection.execute(f"pragma wal_autocheckpoint = {checkpoint}").fetchall()
+            if not connection.in_transaction:
+                state = fingerprint(connection)
+                if state != states[-1]:
+                    states.append(state)
+                    findings.commits += 1
+        else:
+            findings.acknowledged += 1
+            disk.took(Acknowledged(len(states) - 1))
+            ((top,),) = connection.execute(head["position"]).fetchall()
+            if connection.in_transaction or (top or 0) < line["ack"]:
+                findings.early_acknowledgements += 1
+                findings.note(f"position {line['ack']} acknowledged while the log ends at {top}")
+    mode = connection.execute("pragma journal_mode").fetchall()[0][0]
+    if not seen_full or mode != "wal":
+        raise ScriptBroken(f"the script sets no synchronous, or journal_mode is {mode}")
+    connection.close()
+    vfs.unregister()
+    return states
+
+
+def check_cut(files: dict[str, bytearray], states: list[str], acknowledged: int) -> str:
+    """'' if all is well, else 'lost', 'corrupt' or 'torn commit'."""
+    disk = Disk(files=files)
+    vfs = MemoryVFS("recovered", disk)
+    try:
+        connection = apsw.Connection(FILE, vfs="recovered")
+        try:
+            connection.execute("pragma locking_mode = exclusive")
+            if connection.execute("pragma integrity_check").fetchall() != [("ok",)]:
+                return "corrupt"
+            state = fingerprint(connection)
+        finally:
+            connection.close()
+    except (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.SQLError):
+        return "corrupt"
+    finally:
+        vfs.unregister()
+    if state not in states:
+        return "torn commit"
+    # the newest match: two commits may leave the same rows
+    newest = len(states) - 1 - states[::-1].index(state)
+    return "" if newest >= acknowledged else "lost"
+
+
+def cut_everywhere(
+    disk: Disk, states: list[str], findings: Findings, *, seed: int, tears: int, every: int
+) -> None:
+    platter, acknowledged = Platter(), 0
+    for number, step in enumerate(disk.steps):
+        platter.advance(step)
+        if isinstance(step, Acknowledged):
+            acknowledged = step.state
+        if not isinstance(step, Write | Truncate):
+            continue
+        findings.writes += 1
+        if findings.writes % every:
+            continue
+        modes: list[tuple[Mode, int]] = [("keep", 0), ("drop", 0)]
+        modes += [("tear", n) for n in range(tears)]
+        for mode, turn in modes:
+            chance = random.Random(f"{seed}:{number}:{turn}")
+            verdict = check_cut(platter.after_a_cut(mode, chance), states, acknowledged)
+            findings.cuts += 1
+            if verdict:
+                match verdict:
+                    case "lost":
+                        findings.lost += 1
+                    case "corrupt":
+                        findings.corrupt += 1
+                    case _:
+                        findings.torn_commit += 1
+                findings.note(f"step {number}, {mode} {turn}, seed {seed}: {verdict}")
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("script", type=Path)
+    parser.add_argument("--synchronous", help="instead of what the script sets")
+    parser.add_argument("--lying-fsync", action="store_true")
+    parser.add_argument("--checkpoint", type=int, default=0, help="pages, instead of 1000")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tears", type=int, default=2, help="torn variants of each cut")
+    parser.add_argument("--every", type=int, default=1, help="cut only at each n-th write")
+    asked = parser.parse_args(arguments)
+    if "sqlite3" in sys.modules:
+        raise ScriptBroken("sqlite3 is loaded: two SQLite libraries in one process")
+    disk, findings = Disk(lies=asked.lying_fsync), Findings()
+    states = run_script(
+        asked.script,
+        disk,
+        findings,
+        synchronous=asked.synchronous,
+        checkpoint=asked.checkpoint,
+    )
+    cut_everywhere(disk, states, findings, seed=asked.seed, tears=asked.tears, every=asked.every)
+    return asdict(findings)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main()))
