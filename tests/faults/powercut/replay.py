@@ -1,4 +1,4 @@
-"""`python -m tests.faults.powercut.replay SCRIPT`: run it once, cut the power at every write, check.
+"""`python -m tests.faults.powercut.replay SCRIPT`: run it once, cut the power at every write.
 
 A process of its own, the only one with apsw. The script is JSON lines: a head, then `sql` and
 `ack` in the order in which they happened. Prints one JSON object with what was found.
