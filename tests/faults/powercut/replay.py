@@ -78,11 +78,15 @@ def _open(disk: Disk, name: str) -> tuple[apsw.Connection, MemoryVFS]:
     return connection, vfs
 
 
-def _override(sql: str, synchronous: str | None) -> str:
+def _execute(
+    connection: apsw.Connection, sql: str, synchronous: str | None, checkpoint: int
+) -> None:
     text = " ".join(sql.lower().split())
-    if text.startswith("pragma synchronous") and "=" in text and synchronous:
-        return f"pragma synchronous = {synchronous}"
-    return sql
+    if synchronous and text.startswith("pragma synchronous"):
+        sql = f"pragma synchronous = {synchronous}"
+    connection.execute(sql).fetchall()
+    if checkpoint and text.startswith("pragma journal_mode"):
+        connection.execute(f"pragma wal_autocheckpoint = {checkpoint}").fetchall()
 
 
 def run_script(
@@ -93,13 +97,13 @@ def run_script(
     head = lines.pop(0)
     connection, vfs = _open(disk, "recording")
     states = [fingerprint(connection)]
-    seen_full = False
     for line in lines:
-        if "sql" in line:
-            connection.execute(_override(line["sql"], synchronous)).fetchall()
-            seen_full = seen_full or line["sql"].lower().startswith("pragma synchronous")
-            if checkpoint and line["sql"].lower().startswith("pragma journal_mode"):
-                connection.execute(f"pragma wal_autocheckpoint = {checkpoint}").fetchall()
+        if "reopen" in line:
+            connection.close()
+            vfs.unregister()
+            connection, vfs = _open(disk, "recording")
+        elif "sql" in line:
+            _execute(connection, line["sql"], synchronous, checkpoint)
             if not connection.in_transaction:
                 state = fingerprint(connection)
                 if state != states[-1]:
@@ -113,8 +117,9 @@ def run_script(
                 findings.early_acknowledgements += 1
                 findings.note(f"position {line['ack']} acknowledged while the log ends at {top}")
     mode = connection.execute("pragma journal_mode").fetchall()[0][0]
-    if not seen_full or mode != "wal":
-        raise ScriptBroken(f"the script sets no synchronous, or journal_mode is {mode}")
+    level = connection.execute("pragma synchronous").fetchall()[0][0]
+    if mode != "wal" or (level < 2) is not (synchronous == "NORMAL"):
+        raise ScriptBroken(f"journal_mode is {mode} and synchronous is {level}")
     connection.close()
     vfs.unregister()
     return states
