@@ -6,6 +6,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.faults.history import Entry
 
@@ -30,7 +31,7 @@ class Stored:
         return Entry(self.position, self.stream, self.version, self.id)
 
 
-def read(file: Path, sql: str) -> list[tuple[object, ...]]:
+def read(file: Path, sql: str) -> list[tuple[Any, ...]]:
     connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
     try:
         return connection.execute(sql).fetchall()
@@ -41,7 +42,8 @@ def read(file: Path, sql: str) -> list[tuple[object, ...]]:
 def stored_entries(file: Path) -> list[Stored]:
     """All events in order of position."""
     rows = read(
-        file, "select position, stream, version, data, causation from events order by position"
+        file,
+        "select position, stream, version, data, causation from diptych_events order by position",
     )
     found: list[Stored] = []
     for position, stream, version, data, cause in rows:
@@ -53,4 +55,5 @@ def stored_entries(file: Path) -> list[Stored]:
 
 
 def stored_positions(file: Path) -> list[int]:
-    return [int(str(row[0])) for row in read(file, "select position from events order by position")]
+    rows = read(file, "select position from diptych_events order by position")
+    return [position for (position,) in rows]

@@ -142,7 +142,7 @@ def test_damage_planted_in_the_same_file_is_caught(
     with sqlite3.connect(store) as source, sqlite3.connect(copy) as target:
         source.backup(target)
         middle = [e.position for e in stored_entries(copy)][200]
-        damage(target, "events", middle)
+        damage(target, "diptych_events", middle)
     source.close()
     target.close()
     assert check_store(copy, operations(said, LEDGERS)), "the checker missed it in the log"

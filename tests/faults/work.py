@@ -28,7 +28,7 @@ async def book(asked: argparse.Namespace) -> None:
     numbers = itertools.count(asked.start)
     end = time.monotonic() + asked.seconds
     async with app(asked.file, view=asked.view) as ledger_app:
-        say(open=True)
+        say(open=True, pid=os.getpid())
 
         async def caller() -> None:
             for number in numbers:
@@ -47,7 +47,9 @@ async def book(asked: argparse.Namespace) -> None:
                         fault=type(fault).__name__,
                         message=str(fault),
                     )
-                    if asked.stop_at_fault:
+                    if asked.at_fault == "hang":  # so that it can be killed as it stands
+                        await asyncio.sleep(3_600)
+                    if asked.at_fault == "stop":
                         return
                 else:
                     say(
@@ -71,7 +73,7 @@ def main() -> None:
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--ledgers", type=int, default=20)
     parser.add_argument("--view", action="store_true")
-    parser.add_argument("--stop-at-fault", action="store_true")
+    parser.add_argument("--at-fault", choices=["go on", "stop", "hang"], default="go on")
     asyncio.run(book(parser.parse_args()))
 
 

@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("script", type=Path)
     parser.add_argument("--commands", type=int, default=120)
     asked = parser.parse_args()
-    script = Script("select max(position) from events")
+    script = Script("select max(position) from diptych_events")
     follow_all(script)
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(book(script, Path(folder) / "ledger.db", asked.commands))
