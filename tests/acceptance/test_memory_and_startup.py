@@ -263,7 +263,7 @@ def test_a_view_over_a_million_events_catches_up_within_200_mib(tmp_path: Path) 
     file, empty = tmp_path / "million.db", tmp_path / "empty.db"
     run("fill", file, "--events", 1_000_000)
     run("open", empty)
-    found = {
+    found: dict[str, Any] = {
         "catch_up": run("catch-up", file, "--events", 1_000_000),
         "open_empty": run("open", empty),
         "open_million": run("open", file),

@@ -56,7 +56,7 @@ class Findings:
             self.first.append(what)
 
 
-def fingerprint(connection: apsw.Connection) -> str:
+def fingerprint(connection: Any) -> str:
     """Schema and rows of every table, in an order that does not depend on storage."""
     digest = hashlib.blake2b(digest_size=16)
     tables = connection.execute("select name, sql from sqlite_master order by name").fetchall()
@@ -71,16 +71,14 @@ def fingerprint(connection: apsw.Connection) -> str:
     return digest.hexdigest()
 
 
-def _open(disk: Disk, name: str) -> tuple[apsw.Connection, MemoryVFS]:
+def _open(disk: Disk, name: str) -> tuple[Any, MemoryVFS]:
     vfs = MemoryVFS(name, disk)
-    connection = apsw.Connection(FILE, vfs=name)
+    connection: Any = apsw.Connection(FILE, vfs=name)
     connection.execute("pragma locking_mode = exclusive")
     return connection, vfs
 
 
-def _execute(
-    connection: apsw.Connection, sql: str, synchronous: str | None, checkpoint: int
-) -> None:
+def _execute(connection: Any, sql: str, synchronous: str | None, checkpoint: int) -> None:
     text = " ".join(sql.lower().split())
     if synchronous and text.startswith("pragma synchronous"):
         sql = f"pragma synchronous = {synchronous}"
@@ -130,7 +128,7 @@ def check_cut(files: dict[str, bytearray], states: list[str], acknowledged: int)
     disk = Disk(files=files)
     vfs = MemoryVFS("recovered", disk)
     try:
-        connection = apsw.Connection(FILE, vfs="recovered")
+        connection: Any = apsw.Connection(FILE, vfs="recovered")
         try:
             connection.execute("pragma locking_mode = exclusive")
             if connection.execute("pragma integrity_check").fetchall() != [("ok",)]:
@@ -162,8 +160,8 @@ def cut_everywhere(
         findings.writes += 1
         if findings.writes % every:
             continue
-        modes: list[tuple[Mode, int]] = [("keep", 0), ("drop", 0)]
-        modes += [("tear", n) for n in range(tears)]
+        torn: list[tuple[Mode, int]] = [("tear", n) for n in range(tears)]
+        modes: list[tuple[Mode, int]] = [("keep", 0), ("drop", 0), *torn]
         for mode, turn in modes:
             chance = random.Random(f"{seed}:{number}:{turn}")
             verdict = check_cut(platter.after_a_cut(mode, chance), states, acknowledged)
