@@ -1,0 +1,1 @@
+"""Real bookings as input: the file, the guests it lacks, and the order in which things happened."""

@@ -1,0 +1,83 @@
+"""The `reservation` program. Its three commands show, prove and strain the same application."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+
+from reservation.entrypoints.stores import Unusable
+
+app = App(name="reservation", help="The example of diptych: two hotels' reservations.")
+
+Store = Annotated[Path, Parameter(help="The SQLite file that holds everything.")]
+Positive = Annotated[int, Parameter(validator=Number(gte=1))]
+
+
+@app.command
+def demo(
+    *,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8000,
+    store: Store = Path("reservation-demo.db"),
+    fresh: bool = False,
+    bookings: str = "2015-07",
+    pause: Annotated[float, Parameter(validator=Number(gte=0, lte=60))] = 0.7,
+) -> int:
+    """The web page, with a month of real bookings replayed behind it.
+
+    Args:
+        host: Where to listen. The page asks nobody who they are: keep it to this machine.
+        port: 0 takes any free one.
+        fresh: Throw the store away first.
+        bookings: The month that is replayed, such as 2015-07, or `none`.
+        pause: Seconds that the hotel takes to answer, so that an eye can follow.
+    """
+    from reservation.entrypoints import demo as entry
+
+    asked = entry.Demo(host, port, store, fresh, bookings, pause)
+    return _run(lambda console: entry.run(asked, console))
+
+
+@app.command
+def replay(*, store: Store = Path("reservation-replay.db"), limit: Positive | None = None) -> int:
+    """All real bookings in the order in which things happened, held to the oracle.
+
+    The exit status is 1 if any total differs. A second run over the same store changes nothing.
+
+    Args:
+        limit: Only the first rows of the file, held to the same facts of those rows.
+    """
+    from reservation.entrypoints import replay as entry
+
+    return _run(lambda console: entry.run(store, limit, console))
+
+
+@app.command
+def race(*, processes: Positive = 4, guests: Positive = 500, rooms: Positive = 10) -> int:
+    """Guests ask for the last rooms of one night at once, through several processes on one file.
+
+    The exit status is 1 unless every room is given away once and everybody else is told no.
+    """
+    from reservation.entrypoints import race as entry
+
+    return entry.run(processes, guests, rooms, Console())
+
+
+def _run(command: Callable[[Console], Coroutine[Any, Any, int]]) -> int:
+    console = Console()
+    try:
+        return asyncio.run(command(console))
+    except Unusable as error:
+        console.print(f"[bold red]{error}", highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def main() -> None:
+    sys.exit(app(result_action="return_value"))

@@ -1,0 +1,1 @@
+"""What can be started: each file is one command of the `reservation` program."""

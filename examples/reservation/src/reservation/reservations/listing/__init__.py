@@ -1,0 +1,1 @@
+"""The list: each reservation as a person at the desk sees it."""

@@ -1,0 +1,1 @@
+"""How reservations end: the cancellation rate, and the totals that are held against the oracle."""

@@ -1,0 +1,1 @@
+"""Somebody asks for a stay: answered at once, decided later."""

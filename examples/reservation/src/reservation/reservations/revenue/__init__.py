@@ -1,0 +1,1 @@
+"""What the stays brought in, by market segment and month."""

@@ -1,0 +1,1 @@
+"""The guest comes, stays and leaves; or does not come."""
