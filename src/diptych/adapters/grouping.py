@@ -1,0 +1,142 @@
+"""Group commit: what comes in one turn of the loop, or while a group is being written, goes together.
+
+No timer: the first one that comes asks for a group at the end of the turn; while one group is
+written the next one gathers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from copy import copy
+
+from diptych.errors import Overloaded, StoreFault, StoreUnavailable
+from diptych.log.commit import Commit, Committed
+
+GROUP = 256
+"""Commits of one group at most."""
+
+GROUP_BYTES = 1 << 20
+"""Bytes of events of one group at most; one commit may be larger."""
+
+
+class Pending:
+    """A commit and who waits for it."""
+
+    __slots__ = ("commit", "future")
+
+    def __init__(self, commit: Commit, future: asyncio.Future[Committed]) -> None:
+        self.commit = commit
+        self.future = future
+
+    def answer(self, committed: Committed | BaseException) -> None:
+        """Answers, unless nobody waits any more."""
+        if self.future.done():
+            return
+        if isinstance(committed, BaseException):
+            self.future.set_exception(committed)
+        else:
+            self.future.set_result(committed)
+
+
+Answers = Sequence[Committed | BaseException]
+
+
+def carry_out(
+    commits: Sequence[Commit], write: Callable[[Sequence[Commit]], list[Committed]]
+) -> Answers:
+    """Writes a group as one; what poisons it is found and fails alone.
+
+    A group that fails as a whole is tried in halves, then each commit by itself. Faults of the
+    store (`StoreFault`) are nobody's poison: they answer all.
+    """
+    try:
+        return write(commits)
+    except StoreFault as fault:
+        return [copy(fault) for _ in commits]
+    except Exception as poison:
+        if len(commits) == 1:
+            return [poison]
+        half = len(commits) // 2
+        answers: list[Committed | BaseException] = []
+        for part in (commits[:half], commits[half:]):
+            try:
+                answers += write(part)
+            except Exception:
+                for commit in part:
+                    answers += carry_out([commit], write)
+        return answers
+
+
+class GroupCommitter:
+    """Gathers commits, and hands them on in groups, one at a time and in order.
+
+    Args:
+        write: Begins to write a group; `done` must be called with its answers, in order.
+        waiting: Commits that may wait.
+    """
+
+    def __init__(self, write: Callable[[list[Pending]], None], *, waiting: int) -> None:
+        self._write = write
+        self._limit = waiting
+        self._waiting: deque[Pending] = deque()
+        self._writing = False
+        self._asked = False
+        self._idle: asyncio.Event = asyncio.Event()
+        self._idle.set()
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+
+    def commit(self, commit: Commit) -> asyncio.Future[Committed]:
+        """Takes a commit; its answer comes with its group.
+
+        Raises:
+            Overloaded: Too many wait.
+        """
+        if self._closed:
+            raise StoreUnavailable("the store is closed. Open the app again.")
+        if len(self._waiting) >= self._limit:
+            raise Overloaded(len(self._waiting))
+        future: asyncio.Future[Committed] = self._loop.create_future()
+        self._waiting.append(Pending(commit, future))
+        if not self._asked and not self._writing:
+            self._asked = True
+            self._idle.clear()
+            self._loop.call_soon(self._next)
+        return future
+
+    def done(self, group: list[Pending], answers: Answers) -> None:
+        """A group was written (or failed); in the loop's thread."""
+        for pending, committed in zip(group, answers, strict=True):
+            pending.answer(committed)
+        self._writing = False
+        if self._waiting:
+            self._asked = True
+            # At the end of the turn: those who were answered just now may come along.
+            self._loop.call_soon(self._next)
+        else:
+            self._idle.set()
+
+    def _next(self) -> None:
+        self._asked = False
+        if self._writing or not self._waiting:
+            return
+        group: list[Pending] = []
+        size = 0
+        while self._waiting and len(group) < GROUP:
+            size += sum(
+                len(event.data)
+                for append in self._waiting[0].commit.appends
+                for event in append.events
+            )
+            if group and size > GROUP_BYTES:
+                break
+            group.append(self._waiting.popleft())
+        self._writing = True
+        self._write(group)
+
+    async def close(self) -> None:
+        """Takes nothing more; returns when all that was taken is answered."""
+        self._closed = True
+        await self._idle.wait()

@@ -1,0 +1,182 @@
+"""The store in Python: one list is the log. Nothing survives the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from bisect import bisect_right
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from diptych.adapters.grouping import GroupCommitter, Pending, carry_out
+from diptych.adapters.judge import Judge, matches
+from diptych.adapters.news import News
+from diptych.errors import ForeignStore, NotOpen
+from diptych.log.commit import Advance, Commit, Committed, NewEvent, Rows, Settled, Tagged
+from diptych.log.names import Stamp, compare
+from diptych.log.port import Batch, StoredEvent
+from diptych.message import Position
+
+
+class ViewTables(Protocol):
+    """Where a memory store puts the rows of views: another database of the same process."""
+
+    def write(self, rows: Sequence[Rows], advances: Sequence[Advance]) -> None:
+        """Writes both, or neither."""
+        ...
+
+    def checkpoint_now(self, name: str) -> Position:
+        """How far a view has got."""
+        ...
+
+
+class MemoryStore:
+    """Keeps what one app would keep, for as long as the app is open.
+
+    Args:
+        waiting: Commits that may wait.
+    """
+
+    def __init__(self, *, waiting: int) -> None:
+        self._limit = waiting
+        self._epoch = ""
+        self._stamps: dict[tuple[str, str], Stamp] = {}
+        self._context: str | None = None
+        self._events: list[StoredEvent] = []
+        self._tags: list[NewEvent] = []
+        self._under: dict[tuple[str, str], list[Position]] = {}
+        self._streams: dict[tuple[str, str], list[StoredEvent]] = {}
+        self._outcomes: dict[tuple[str, str], Settled] = {}
+        self._committer: GroupCommitter | None = None
+        self._news: News | None = None
+        self.turn = asyncio.Lock()
+        """Held by whoever reads the tables of views over several steps."""
+        self.tables: ViewTables | None = None
+
+    @property
+    def epoch(self) -> str:
+        return self._epoch
+
+    async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
+        if self._context not in (None, context):
+            raise ForeignStore(f"this log belongs to {self._context!r}, not to {context!r}.")
+        names = {event.name for event in self._events}
+        for stamp in compare(self._stamps.values(), stamps, names.__contains__):
+            self._stamps[stamp.key] = stamp
+        self._context = context
+        self._epoch = self._epoch or os.urandom(16).hex()
+        self.turn = asyncio.Lock()
+        self._committer = GroupCommitter(self._write, waiting=self._limit)
+        self._news = News(self.head)
+
+    async def close(self) -> None:
+        if self._committer is not None and self._news is not None:
+            await self._committer.close()
+            self._news.close()
+            self._committer = self._news = None
+
+    def commit(self, commit: Commit) -> Awaitable[Committed]:
+        if self._committer is None:
+            raise NotOpen("memory")
+        return self._committer.commit(commit)
+
+    def _write(self, group: list[Pending]) -> None:
+        """At once, unless an answer is being read from the tables that are to change."""
+        if self.turn.locked() and any(p.commit.rows or p.commit.advance for p in group):
+            asyncio.get_running_loop().create_task(self._write_in_turn(group))
+        else:
+            self._write_now(group)
+
+    async def _write_in_turn(self, group: list[Pending]) -> None:
+        async with self.turn:
+            self._write_now(group)
+
+    def _write_now(self, group: list[Pending]) -> None:
+        answers = carry_out([pending.commit for pending in group], self._carry_out)
+        if self._committer is not None:
+            self._committer.done(group, answers)
+        if self._news is not None:
+            self._news.tell(len(self._events))
+
+    def _carry_out(self, commits: Sequence[Commit]) -> list[Committed]:
+        judge = Judge(self, len(self._events))
+        committed = [judge.judge(commit) for commit in commits]
+        if self.tables is not None and (judge.rows or judge.advances):
+            self.tables.write(judge.rows, judge.advances)
+        for stored, event in judge.events:
+            self._events.append(stored)
+            self._tags.append(event)
+            self._streams.setdefault((stored.tenant, stored.stream), []).append(stored)
+            for tag in event.tags:
+                self._under.setdefault((stored.tenant, tag), []).append(stored.position)
+        for tenant, settled, _ in judge.outcomes:
+            self._outcomes[(tenant, settled.id)] = settled
+        return committed
+
+    # What a judge asks for.
+
+    def version(self, tenant: str, stream: str) -> int:
+        return len(self._streams.get((tenant, stream), ()))
+
+    def causation(self, tenant: str, stream: str, version: int) -> str | None:
+        events = self._streams.get((tenant, stream), ())
+        return events[version - 1].causation if 0 < version <= len(events) else None
+
+    def causes(self, tenant: str, query: Tagged, after: Position) -> set[str]:
+        return {event.causation for event in self._find(tenant, query, after)}
+
+    def checkpoint(self, name: str) -> Position:
+        return 0 if self.tables is None else self.tables.checkpoint_now(name)
+
+    def settled(self, tenant: str, id: str) -> Settled | None:
+        return self._outcomes.get((tenant, id))
+
+    # Reading.
+
+    async def outcome(self, tenant: str, id: str) -> Settled | None:
+        return self._outcomes.get((tenant, id))
+
+    async def read_all(
+        self, *, after: Position, limit: int, names: Sequence[str] | None = None
+    ) -> Batch:
+        events = self._events[after : after + limit]
+        through = events[-1].position if events else after
+        if names is not None:
+            events = [event for event in events if event.name in names]
+        return Batch(events, through)
+
+    async def read_stream(
+        self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
+    ) -> Sequence[StoredEvent]:
+        events = self._streams.get((tenant, stream), [])[after:]
+        return [event for event in events if event.position > beyond][:limit]
+
+    async def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Batch:
+        return Batch(self._find(tenant, query, after), len(self._events))
+
+    def _find(self, tenant: str, query: Tagged, after: Position) -> list[StoredEvent]:
+        positions: set[Position] = set()
+        for item in query.items:
+            under = self._under.get((tenant, item[0]), ())
+            positions.update(under[bisect_right(under, after) :])
+        return [
+            self._events[position - 1]
+            for position in sorted(positions)
+            if matches(query, self._tags[position - 1])
+        ]
+
+    async def head(self) -> Position:
+        return len(self._events)
+
+    def head_now(self) -> Position:
+        """The head, without awaiting."""
+        return len(self._events)
+
+    def time_after(self, position: Position) -> int | None:
+        """Time of the first event after a position."""
+        return self._events[position].time if position < len(self._events) else None
+
+    async def wait_for_news(self, after: Position) -> None:
+        if self._news is None:
+            raise NotOpen("memory")
+        await self._news.wait(after)

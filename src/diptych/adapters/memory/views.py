@@ -1,0 +1,124 @@
+"""Views of a memory store: tables in one in-memory SQLite connection, used in turns."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from diptych.adapters.memory.store import MemoryStore
+from diptych.adapters.sqlite import schema
+from diptych.adapters.sqlite.connection import connect, guard
+from diptych.adapters.sqlite.lane import Lane
+from diptych.adapters.sqlite.tables import write_rows
+from diptych.adapters.sqlite.views import SqlViews
+from diptych.log.commit import Advance, Rows
+from diptych.message import Position
+from diptych.read.port import Found, Loaded, Session, Shape, Snapshot
+
+CHECKPOINTS = "CREATE TABLE diptych_checkpoints (name TEXT PRIMARY KEY, position INTEGER NOT NULL)"
+
+
+class MemoryViews(SqlViews):
+    """One connection for everything: an answer has its turn, then the next commit."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self._log = store
+        self._lane: Lane | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self, shapes: Sequence[Shape]) -> None:
+        if self._connection is None:
+            self._connection = connect(None, read_only=False)
+            self._connection.execute(CHECKPOINTS)
+            self._lane = Lane(self._connection, None, self.tables, LogInPython(self._log))
+        for statement in self._add(shapes):
+            self._connection.execute(statement)
+        self._log.tables = self
+
+    async def close(self) -> None:
+        self._close_news()
+
+    def write(self, rows: Sequence[Rows], advances: Sequence[Advance]) -> None:
+        connection = self._opened
+        connection.execute("BEGIN")
+        try:
+            for one in rows:
+                write_rows(connection, one)
+            for advance in advances:
+                connection.execute(schema.UPSERT_CHECKPOINT, (advance.checkpoint, advance.position))
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    def checkpoint_now(self, name: str) -> Position:
+        row = self._opened.execute(schema.SELECT_CHECKPOINT, (name,)).fetchone()
+        return 0 if row is None else row[0]
+
+    async def load(self, shape: Shape, keys: Sequence[tuple[Any, ...]]) -> Loaded:
+        async with self._log.turn:
+            rows = self.tables.of(shape).read(self._opened, keys)
+            return Loaded(self.checkpoint_now(shape.checkpoint), rows)
+
+    async def checkpoint(self, shape: Shape) -> Position:
+        async with self._log.turn:
+            return self.checkpoint_now(shape.checkpoint)
+
+    def session(self) -> AbstractAsyncContextManager[Session]:
+        return self._session()
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncGenerator[Session, None]:
+        lane = self._lane
+        assert lane is not None
+        async with self._log.turn:
+            guard(lane.connection)
+            try:
+                yield TurnSession(lane)
+            finally:
+                lane.end()
+                lane.connection.set_authorizer(None)
+
+    @property
+    def _opened(self) -> sqlite3.Connection:
+        assert self._connection is not None
+        return self._connection
+
+
+class LogInPython:
+    """The log beside the tables."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def head(self, connection: sqlite3.Connection) -> Position:
+        return self._store.head_now()
+
+    def oldest(self, connection: sqlite3.Connection, after: Position) -> int | None:
+        return self._store.time_after(after)
+
+
+class TurnSession:
+    """A session that reads at once, in the loop's own thread."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        return self._lane.snapshot
+
+    async def begin(self) -> Snapshot:
+        return self._lane.begin()
+
+    async def get(self, shape: Shape, key: tuple[Any, ...]) -> Any | None:
+        return self._lane.get(shape, key)
+
+    async def select(self, statement: Any) -> Found:
+        return self._lane.select(statement)
+
+    async def oldest(self, after: Position) -> int | None:
+        return self._lane.oldest(after)

@@ -1,0 +1,1 @@
+"""What SQL stores share: columns for Python types, and SQLAlchemy's view of them."""

@@ -1,0 +1,286 @@
+"""Python values as typed columns, and back without loss.
+
+SQLAlchemy's own types on SQLite drop the time zone of a datetime, the digits of a Decimal, and turn
+a timedelta into a date; these do not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from inspect import Parameter, signature
+from typing import Any, Literal, TypeAlias, get_type_hints
+from uuid import UUID
+
+import msgspec
+from msgspec import inspect
+
+from diptych.errors import BadResult, WiringError
+from diptych.log.codec import MessageType
+from diptych.read.port import Shape
+
+SqlType: TypeAlias = Literal["TEXT", "INTEGER", "REAL", "BLOB", "DECIMAL"]
+Convert: TypeAlias = Callable[[Any], Any]
+
+INT64 = 1 << 63
+MICROSECOND = timedelta(microseconds=1)
+DIGITS = 1000
+"""Digits that a Decimal may have, written without an exponent."""
+
+
+class Column:
+    """One field of a row.
+
+    Attributes:
+        sql: Its type; DECIMAL is text that compares by value.
+        encode: From Python to the database; raises ValueError on a value of another type.
+        decode: Back; None where the value comes back as it is.
+    """
+
+    __slots__ = ("decode", "encode", "name", "nullable", "sql")
+
+    def __init__(
+        self, name: str, sql: SqlType, nullable: bool, encode: Convert, decode: Convert | None
+    ) -> None:
+        self.name = name
+        self.sql: SqlType = sql
+        self.nullable = nullable
+        self.encode = _or_none(encode) if nullable else encode
+        self.decode = None if decode is None else _or_none(decode) if nullable else decode
+
+
+class RowCodec:
+    """Rows of a shape as tuples of database values, and back."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        info = MessageType(shape.row, shape.view).info
+        fields = getattr(info, "fields", ())
+        hints = get_type_hints(shape.row, include_extras=True)
+        self.columns: Sequence[Column] = [
+            _column(field.name, field.type, hints[field.name]) for field in fields
+        ]
+        self.names = tuple(column.name for column in self.columns)
+        by_name = {column.name: column for column in self.columns}
+        self._encoders = [(column.name, column.encode) for column in self.columns]
+        self._key = [by_name[name] for name in shape.key]
+        for column in self._key:
+            if column.nullable or column.sql in ("BLOB", "REAL"):
+                raise WiringError(
+                    f"view {shape.row.__name__}: key field {column.name!r} may be missing, bytes "
+                    "or float, which name no row. Use str, int, date, UUID, Enum or Decimal."
+                )
+        self._decoders = [
+            (index, column.decode)
+            for index, column in enumerate(self.columns)
+            if column.decode is not None
+        ]
+        self._positional = _takes_positions(shape.row, self.names)
+
+    def encode(self, row: Any) -> tuple[Any, ...]:
+        """Database values, in the order of the columns.
+
+        Raises:
+            BadResult: A value is not of its field's type, or cannot be kept.
+        """
+        values: list[Any] = []
+        for name, encode in self._encoders:
+            try:
+                values.append(encode(getattr(row, name)))
+            except (ValueError, TypeError, AttributeError) as error:
+                raise BadResult(
+                    f"view {self.shape.row.__name__}", f"has a row whose {name!r} {error}."
+                ) from None
+        return tuple(values)
+
+    def encode_key(self, key: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Database values of a key.
+
+        Raises:
+            BadResult: A value is not of its field's type.
+        """
+        if len(key) != len(self._key):
+            raise BadResult(
+                f"view {self.shape.row.__name__}",
+                f"has keys of {len(self._key)} fields, not {len(key)}.",
+            )
+        try:
+            return tuple(column.encode(value) for column, value in zip(self._key, key, strict=True))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise BadResult(
+                f"view {self.shape.row.__name__}", f"has a key {key!r} that {error}."
+            ) from None
+
+    def decode(self, values: Sequence[Any]) -> Any:
+        """The row."""
+        if self._decoders:
+            values = list(values)
+            for index, decode in self._decoders:
+                values[index] = decode(values[index])
+        if self._positional:
+            return self.shape.row(*values)
+        return self.shape.row(**dict(zip(self.names, values, strict=True)))
+
+    def key_of(self, row: Any) -> tuple[Any, ...]:
+        """The key of a row, as Python values."""
+        return tuple(getattr(row, column.name) for column in self._key)
+
+
+def _takes_positions(row: type, names: tuple[str, ...]) -> bool:
+    parameters = list(_init_parameters(row))
+    return parameters == list(names)
+
+
+def _init_parameters(row: type) -> Sequence[str]:
+    try:
+        parameters = signature(row).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return [p.name for p in parameters if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
+
+
+def _or_none(convert: Convert) -> Convert:
+    return lambda value: None if value is None else convert(value)
+
+
+def _exactly(type_: type) -> Convert:
+    def encode(value: Any) -> Any:
+        if value.__class__ is not type_:
+            raise ValueError(f"is {type(value).__name__}, not {type_.__name__}")
+        return value
+
+    return encode
+
+
+def _column(name: str, info: inspect.Type, annotation: Any) -> Column:
+    if isinstance(info, inspect.Metadata):
+        info = info.type
+    nullable = False
+    if isinstance(info, inspect.UnionType):
+        rest = [member for member in info.types if not isinstance(member, inspect.NoneType)]
+        nullable = len(rest) < len(info.types)
+        if len(rest) != 1:
+            return _json(name, nullable, annotation)
+        info = rest[0]
+    match info:
+        case inspect.BoolType():
+            return Column(name, "INTEGER", nullable, _bool, bool)
+        case inspect.IntType():
+            return Column(name, "INTEGER", nullable, _int, None)
+        case inspect.FloatType():
+            return Column(name, "REAL", nullable, _float, None)
+        case inspect.StrType():
+            return Column(name, "TEXT", nullable, _exactly(str), None)
+        case inspect.BytesType():
+            return Column(name, "BLOB", nullable, _exactly(bytes), None)
+        case inspect.DecimalType():
+            return Column(name, "DECIMAL", nullable, _decimal, Decimal)
+        case inspect.DateTimeType():
+            return Column(name, "TEXT", nullable, _datetime, datetime.fromisoformat)
+        case inspect.DateType():
+            return Column(name, "TEXT", nullable, _date, date.fromisoformat)
+        case inspect.TimeDeltaType():
+            return Column(
+                name, "INTEGER", nullable, _timedelta, lambda v: timedelta(microseconds=v)
+            )
+        case inspect.UUIDType():
+            return Column(name, "TEXT", nullable, _uuid, UUID)
+        case inspect.EnumType(cls=cls):
+            kinds = {type(member.value) for member in cls}
+            if kinds <= {str} or kinds <= {int}:
+                sql: SqlType = "TEXT" if kinds <= {str} else "INTEGER"
+                return Column(name, sql, nullable, _enum(cls), cls)
+        case inspect.LiteralType(values=values):
+            kinds = {type(value) for value in values}
+            if kinds <= {str} or kinds <= {int}:
+                allowed = frozenset(values)
+                sql = "TEXT" if kinds <= {str} else "INTEGER"
+                return Column(name, sql, nullable, _literal(allowed), None)
+        case _:
+            pass
+    return _json(name, nullable, annotation)
+
+
+def _json(name: str, nullable: bool, annotation: Any) -> Column:
+    """Anything else rests as JSON text, and is checked when it is read."""
+    decoder = msgspec.json.Decoder(annotation)
+    return Column(
+        name, "TEXT", nullable, lambda value: msgspec.json.encode(value).decode(), decoder.decode
+    )
+
+
+def _bool(value: Any) -> int:
+    if value.__class__ is not bool:
+        raise ValueError(f"is {type(value).__name__}, not bool")
+    return int(value)
+
+
+def _int(value: Any) -> int:
+    if value.__class__ is not int:
+        raise ValueError(f"is {type(value).__name__}, not int")
+    if not -INT64 <= value < INT64:
+        raise ValueError(f"is {value}, over 64 bits (keep it as a Decimal or text)")
+    return value
+
+
+def _float(value: Any) -> float:
+    if value.__class__ not in (float, int):
+        raise ValueError(f"is {type(value).__name__}, not float")
+    if not math.isfinite(value):
+        raise ValueError(f"is {value}, which the database cannot keep")
+    return float(value)
+
+
+def _decimal(value: Any) -> str:
+    if value.__class__ is not Decimal:
+        raise ValueError(f"is {type(value).__name__}, not Decimal")
+    if not value.is_finite() or abs(value.adjusted()) > DIGITS:
+        raise ValueError(f"is Decimal {value}, which cannot be kept in {DIGITS} digits")
+    return format(value, "f")
+
+
+def _datetime(value: Any) -> str:
+    if not isinstance(value, datetime):
+        raise ValueError(f"is {type(value).__name__}, not datetime")
+    if value.tzinfo is None:
+        raise ValueError("is a datetime without a time zone (give it one)")
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _date(value: Any) -> str:
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise ValueError(f"is {type(value).__name__}, not date")
+    return value.isoformat()
+
+
+def _timedelta(value: Any) -> int:
+    if not isinstance(value, timedelta):
+        raise ValueError(f"is {type(value).__name__}, not timedelta")
+    return value // MICROSECOND
+
+
+def _uuid(value: Any) -> str:
+    if not isinstance(value, UUID):
+        raise ValueError(f"is {type(value).__name__}, not UUID")
+    return str(value)
+
+
+def _enum(cls: type[Enum]) -> Convert:
+    def encode(value: Any) -> Any:
+        if not isinstance(value, cls):
+            raise ValueError(f"is {value!r}, not one of {cls.__name__}")
+        return value.value
+
+    return encode
+
+
+def _literal(allowed: frozenset[Any]) -> Convert:
+    def encode(value: Any) -> Any:
+        if value not in allowed:
+            raise ValueError(f"is {value!r}, not one of {sorted(allowed)}")
+        return value
+
+    return encode

@@ -1,0 +1,1 @@
+"""SQLite: one file in WAL mode, one writer's turn, readers beside it."""

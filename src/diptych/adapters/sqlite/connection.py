@@ -1,0 +1,167 @@
+"""Connections to SQLite: how they are opened, what they may do, and what their errors mean.
+
+There is one SQLite library per process, the standard one: a second one in the same process drops
+the first one's file locks and loses commits (see docs/adr/0004).
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from diptych.errors import (
+    Fault,
+    ReadOnly,
+    StoreCorrupt,
+    StoreFull,
+    StoreUnavailable,
+)
+
+T = TypeVar("T")
+
+OLDEST = (3, 38, 0)
+DECIMAL = "diptych_decimal"
+"""Collation of decimal text: by value, exactly."""
+
+_READING = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+        sqlite3.SQLITE_TRANSACTION,
+    }
+)
+
+
+def connect(path: Path | None, *, read_only: bool) -> sqlite3.Connection:
+    """A connection in autocommit mode; None is a database in memory.
+
+    Raises:
+        StoreFault: What stands in the way, with the remedy.
+    """
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise StoreUnavailable(
+            f"SQLite {sqlite3.sqlite_version} is too old; 3.38 is needed. "
+            "Use a newer build of Python, or of the system's SQLite."
+        )
+    try:
+        connection = sqlite3.connect(
+            ":memory:"
+            if path is None
+            else f"file:{quote(str(path))}?mode={'ro' if read_only else 'rwc'}",
+            uri=path is not None,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=5 if read_only else 0,
+            cached_statements=256,
+        )
+        connection.create_collation(DECIMAL, _by_value)
+    except sqlite3.Error as error:
+        raise fault(error, path) from error
+    return connection
+
+
+def make_durable(connection: sqlite3.Connection, path: Path) -> None:
+    """WAL, and an fsync for each commit: with NORMAL a power cut loses acknowledged commits.
+
+    Raises:
+        StoreUnavailable: The file system cannot do it.
+    """
+    mode = patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+    if mode != "wal":
+        raise StoreUnavailable(
+            f"{path}: SQLite gives journal mode {mode!r}, not WAL. "
+            "Put the file on a local disk (not a network file system)."
+        )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def patiently(attempt: Callable[[], T], *, seconds: float = 10.0) -> T:
+    """Repeats while another process holds the lock: short random naps, so that none starves.
+
+    SQLite's own back-off grows to 100 ms, and a busy neighbour wins every time.
+
+    Raises:
+        sqlite3.OperationalError: It was locked the whole time.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return attempt()
+        except sqlite3.OperationalError as error:
+            if not is_locked(error) or time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(0.001, 0.005))
+
+
+def is_locked(error: sqlite3.Error) -> bool:
+    """Whether somebody else holds the lock."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def guard(connection: sqlite3.Connection) -> None:
+    """From now on this connection runs nothing but what reads (see `authorize_reading`)."""
+    # A table-valued function declares its columns at its first use, which the guard would refuse.
+    connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
+    connection.set_authorizer(authorize_reading)
+
+
+def authorize_reading(
+    action: int, first: str | None, second: str | None, third: str | None, fourth: str | None
+) -> int:
+    """SQLite's authorizer for queries: only what reads. `mode=ro` alone is not enough: ATTACH
+    with mode=rw writes the same file, VACUUM INTO another one."""
+    if action == sqlite3.SQLITE_FUNCTION and second == "load_extension":
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
+
+
+def _by_value(a: str, b: str) -> int:
+    x, y = Decimal(a), Decimal(b)
+    return (x > y) - (x < y)
+
+
+def fault(error: sqlite3.Error, path: Path | None) -> Fault:
+    """What an error of SQLite means for whoever uses the store."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    where = path if path is not None else "the database in memory"
+    match primary:
+        case sqlite3.SQLITE_FULL:
+            return StoreFull(
+                f"{where}: no room left on the disk; nothing was written. "
+                "Make room, then send the command again."
+            )
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return StoreCorrupt(
+                f"{where}: {error}. It is damaged or no SQLite file. "
+                "Restore it from a backup, or name another file."
+            )
+        case sqlite3.SQLITE_AUTH:
+            return ReadOnly(str(error))
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
+            return StoreUnavailable(
+                f"{where}: {error}. Create the directory and let this user write there "
+                "(SQLite needs to write beside the file, too)."
+            )
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreUnavailable(
+                f"{where}: another program holds the write lock for too long. Close programs "
+                "that keep a transaction open on this file, then try again."
+            )
+        case sqlite3.SQLITE_IOERR:
+            return StoreUnavailable(
+                f"{where}: {error}. The disk failed to do what it was asked; nothing was "
+                "written. Look at the disk, then send the command again."
+            )
+        case _:
+            return StoreUnavailable(f"{where}: {error}.")

@@ -1,0 +1,135 @@
+"""The tables of a store. `format` is raised whenever they change."""
+
+FORMAT = 1
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS diptych_store (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    format INTEGER NOT NULL,
+    context TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    head INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS diptych_names (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    schema INTEGER NOT NULL,
+    shape TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+
+-- position is given by the writer under the write lock: ascending in commit order, never reused.
+-- causation is the command; correlation is left out where it is the same.
+CREATE TABLE IF NOT EXISTS diptych_events (
+    position INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    schema INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    time INTEGER NOT NULL,
+    causation TEXT NOT NULL,
+    correlation TEXT,
+    principal TEXT NOT NULL,
+    metadata BLOB,
+    UNIQUE (tenant, stream, version)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS diptych_tags (
+    tenant TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (tenant, tag, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS diptych_outcomes (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    refusal TEXT,
+    time INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS diptych_checkpoints (
+    name TEXT PRIMARY KEY,
+    position INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+EVENT_COLUMNS = (
+    "position, tenant, stream, version, name, schema, data, time, causation, "
+    "coalesce(correlation, causation), principal"
+)
+
+INSERT_EVENT = (
+    "INSERT INTO diptych_events (position, tenant, stream, version, name, schema, data, time, "
+    "causation, correlation, principal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_TAG = "INSERT INTO diptych_tags (tenant, tag, position) VALUES (?, ?, ?)"
+INSERT_OUTCOME = (
+    "INSERT INTO diptych_outcomes (tenant, id, fingerprint, position, stream, version, count, "
+    "refusal, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+SELECT_OUTCOME = (
+    "SELECT id, fingerprint, position, stream, version, count, refusal FROM diptych_outcomes "
+    "WHERE tenant = ? AND id = ?"
+)
+SELECT_OUTCOMES = (
+    "SELECT tenant, id, fingerprint, position, stream, version, count, refusal "
+    "FROM diptych_outcomes WHERE (tenant, id) IN "
+    "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
+)
+SELECT_VERSIONS = (
+    "SELECT json_group_array((SELECT max(version) FROM diptych_events WHERE "
+    "tenant = json_extract(value, '$[0]') AND stream = json_extract(value, '$[1]'))) "
+    "FROM json_each(?)"
+)
+SELECT_CAUSATION = (
+    "SELECT causation FROM diptych_events WHERE tenant = ? AND stream = ? AND version = ?"
+)
+SELECT_ALL = (
+    f"SELECT {EVENT_COLUMNS} FROM diptych_events WHERE position > ? ORDER BY position LIMIT ?"
+)
+SELECT_STREAM = (
+    f"SELECT {EVENT_COLUMNS} FROM diptych_events WHERE tenant = ? AND stream = ? AND version > ? "
+    "AND position > ? ORDER BY version LIMIT ?"
+)
+SELECT_HEAD = "SELECT head FROM diptych_store"
+UPDATE_HEAD = "UPDATE diptych_store SET head = ?"
+UPSERT_CHECKPOINT = (
+    "INSERT INTO diptych_checkpoints (name, position) VALUES (?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET position = excluded.position"
+)
+SELECT_CHECKPOINT = "SELECT position FROM diptych_checkpoints WHERE name = ?"
+
+
+def select_named(names: int) -> str:
+    """Events after a position, of some names only."""
+    marks = ", ".join("?" * names)
+    return (
+        f"SELECT {EVENT_COLUMNS} FROM diptych_events WHERE position > ? AND position <= ? "
+        f"AND name IN ({marks}) ORDER BY position LIMIT ?"
+    )
+
+
+def select_tagged(columns: str, items: tuple[tuple[str, ...], ...], names: int) -> str:
+    """Events under tags: tenant and position for each item, then its tags; last the names."""
+    found: list[str] = []
+    for item in items:
+        further = " AND EXISTS (SELECT 1 FROM diptych_tags u WHERE u.tenant = t.tenant AND u.tag = ? AND u.position = t.position)"
+        found.append(
+            "SELECT t.position FROM diptych_tags t WHERE t.tenant = ? AND t.position > ? "
+            "AND t.tag = ?" + further * (len(item) - 1)
+        )
+    marks = ", ".join("?" * names)
+    return (
+        f"SELECT {columns} FROM diptych_events WHERE position IN ({' UNION '.join(found)}) "
+        f"AND name IN ({marks}) ORDER BY position"
+    )

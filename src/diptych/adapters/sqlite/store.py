@@ -1,0 +1,266 @@
+"""The store on one SQLite file, shared by any number of processes of one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from diptych.adapters.grouping import Answers, GroupCommitter, Pending
+from diptych.adapters.news import News
+from diptych.adapters.sqlite import schema
+from diptych.adapters.sqlite.connection import connect, fault
+from diptych.adapters.sqlite.writer import Writer, settled_of, tagged
+from diptych.adapters.worker import Worker
+from diptych.errors import ForeignStore, NotOpen, StoreUnavailable
+from diptych.log.commit import Commit, Committed, Settled, Tagged
+from diptych.log.names import Stamp, compare
+from diptych.log.port import Batch, StoredEvent
+from diptych.message import Position
+
+T = TypeVar("T")
+
+WINDOW = 50_000
+"""Positions that one read looks through at most when it wants some names only."""
+
+_decode_shape = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class SqliteStore:
+    """One writer's thread with group commit, one reader's thread beside it.
+
+    Args:
+        path: Of the file; its directory must exist.
+        waiting: Commits that may wait.
+    """
+
+    def __init__(self, path: Path, *, waiting: int) -> None:
+        self.path = path
+        self._limit = waiting
+        self._epoch = ""
+        self._open: _Open | None = None
+
+    @property
+    def epoch(self) -> str:
+        return self._epoch
+
+    async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
+        if not self.path.parent.is_dir():
+            raise StoreUnavailable(
+                f"{self.path.parent} is no directory. Create it, or name another file."
+            )
+        writing = Worker("diptych-writer")
+        reading = Worker("diptych-reader")
+        try:
+            writer = await writing.run(lambda: Writer(self.path))
+            try:
+                self._epoch = await writing.run(
+                    lambda: writer.transact(lambda c: _prepare(c, self.path, context, stamps))
+                )
+                connection = await reading.run(lambda: connect(self.path, read_only=True))
+            except BaseException:
+                await writing.run(writer.close)
+                raise
+        except BaseException:
+            await writing.close()
+            await reading.close()
+            raise
+        self._open = _Open(self, writer, writing, connection, reading, self._limit)
+
+    async def close(self) -> None:
+        if self._open is not None:
+            opened, self._open = self._open, None
+            await opened.close()
+
+    def commit(self, commit: Commit) -> Awaitable[Committed]:
+        return self._opened.committer.commit(commit)
+
+    async def outcome(self, tenant: str, id: str) -> Settled | None:
+        def read(connection: sqlite3.Connection) -> Settled | None:
+            row = connection.execute(schema.SELECT_OUTCOME, (tenant, id)).fetchone()
+            return None if row is None else settled_of(row)
+
+        return await self._opened.read(read)
+
+    async def read_all(
+        self, *, after: Position, limit: int, names: Sequence[str] | None = None
+    ) -> Batch:
+        def read(connection: sqlite3.Connection) -> Batch:
+            connection.execute("BEGIN")
+            try:
+                head: Position = connection.execute(schema.SELECT_HEAD).fetchone()[0]
+                if names is None:
+                    through = head
+                    rows = connection.execute(schema.SELECT_ALL, (after, limit)).fetchall()
+                else:
+                    through = min(head, after + WINDOW)
+                    rows = connection.execute(
+                        schema.select_named(len(names)), (after, through, *names, limit)
+                    ).fetchall()
+            finally:
+                connection.execute("ROLLBACK")
+            if len(rows) == limit:
+                through = rows[-1][0]
+            return Batch([StoredEvent(*row) for row in rows], max(through, after))
+
+        return await self._opened.read(read)
+
+    async def read_stream(
+        self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
+    ) -> Sequence[StoredEvent]:
+        def read(connection: sqlite3.Connection) -> Sequence[StoredEvent]:
+            rows = connection.execute(schema.SELECT_STREAM, (tenant, stream, after, beyond, limit))
+            return [StoredEvent(*row) for row in rows.fetchall()]
+
+        return await self._opened.read(read)
+
+    async def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Batch:
+        def read(connection: sqlite3.Connection) -> Batch:
+            sql, values = tagged(schema.EVENT_COLUMNS, tenant, query, after)
+            connection.execute("BEGIN")
+            try:
+                head: Position = connection.execute(schema.SELECT_HEAD).fetchone()[0]
+                rows = connection.execute(sql, values).fetchall()
+            finally:
+                connection.execute("ROLLBACK")
+            return Batch([StoredEvent(*row) for row in rows], head)
+
+        return await self._opened.read(read)
+
+    async def head(self) -> Position:
+        return await self._opened.head()
+
+    async def wait_for_news(self, after: Position) -> None:
+        await self._opened.news.wait(after)
+
+    async def create(self, statements: Sequence[str]) -> None:
+        """Runs DDL (the tables of views) in one transaction."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for statement in statements:
+                connection.execute(statement)
+
+        opened = self._opened
+        await opened.writing.run(lambda: opened.writer.transact(work))
+
+    @property
+    def _opened(self) -> _Open:
+        if self._open is None:
+            raise NotOpen(str(self.path))
+        return self._open
+
+
+class _Open:
+    """What an open store holds."""
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        writer: Writer,
+        writing: Worker,
+        connection: sqlite3.Connection,
+        reading: Worker,
+        waiting: int,
+    ) -> None:
+        self._path = store.path
+        self._connection = connection
+        self._reading = reading
+        self.writer = writer
+        self.writing = writing
+        self.committer = GroupCommitter(self._write, waiting=waiting)
+        self.news = News(self.head)
+
+    def _write(self, group: list[Pending]) -> None:
+        commits = [pending.commit for pending in group]
+
+        def done(answers: Answers, error: BaseException | None) -> None:
+            if error is not None:
+                answers = [error] * len(group)
+            self.committer.done(group, answers)
+            self.news.tell(self.writer.head)
+
+        self.writing.begin(lambda: self.writer.write(commits), done)
+
+    async def head(self) -> Position:
+        return await self.read(lambda c: c.execute(schema.SELECT_HEAD).fetchone()[0])
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        def run() -> T:
+            try:
+                return work(self._connection)
+            except sqlite3.Error as error:
+                raise fault(error, self._path) from error
+
+        return self._reading.run(run)
+
+    async def close(self) -> None:
+        await self.committer.close()
+        self.news.close()
+        await self._reading.run(self._connection.close)
+        await self.writing.run(self.writer.close)
+        await self._reading.close()
+        await self.writing.close()
+
+
+def _prepare(
+    connection: sqlite3.Connection, path: Path, context: str, stamps: Sequence[Stamp]
+) -> str:
+    """Creates or checks the tables and names; returns the epoch."""
+    tables = {
+        row[0]
+        for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        if not row[0].startswith("sqlite_")
+    }
+    if tables and "diptych_store" not in tables:
+        raise ForeignStore(
+            f"{path} is the database of another program (tables: {', '.join(sorted(tables)[:5])}). "
+            "Name another file."
+        )
+    for statement in schema.TABLES.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    row = connection.execute("SELECT format, context, epoch FROM diptych_store").fetchone()
+    if row is None:
+        epoch = os.urandom(16).hex()
+        connection.execute(
+            "INSERT INTO diptych_store (id, format, context, epoch, head) VALUES (1, ?, ?, ?, 0)",
+            (schema.FORMAT, context, epoch),
+        )
+    else:
+        written, owner, epoch = row
+        if written != schema.FORMAT:
+            raise ForeignStore(
+                f"{path} has store format {written}, this diptych writes {schema.FORMAT}. "
+                "Use the version of diptych that wrote it, or migrate the file."
+            )
+        if owner != context:
+            raise ForeignStore(
+                f"{path} belongs to context {owner!r}, this app is {context!r}. "
+                "Give each context a file of its own."
+            )
+    stored = [
+        Stamp(kind, name, version, _decode_shape(shape))
+        for kind, name, version, shape in connection.execute(
+            "SELECT kind, name, schema, shape FROM diptych_names"
+        )
+    ]
+
+    def has_events(name: str) -> bool:
+        found = connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM diptych_events WHERE name = ?)", (name,)
+        )
+        return bool(found.fetchone()[0])
+
+    connection.executemany(
+        "INSERT OR REPLACE INTO diptych_names (kind, name, schema, shape) VALUES (?, ?, ?, ?)",
+        [
+            (stamp.kind, stamp.name, stamp.schema, msgspec.json.encode(stamp.shape).decode())
+            for stamp in compare(stored, stamps, has_events)
+        ],
+    )
+    return epoch

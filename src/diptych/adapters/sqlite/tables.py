@@ -1,0 +1,102 @@
+"""The tables of views on SQLite: how they are made, written and read by key."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from diptych.adapters.sql.columns import RowCodec
+from diptych.adapters.sqlite.connection import DECIMAL
+from diptych.log.commit import Rows
+from diptych.read.port import Shape
+
+_encode = msgspec.json.encode
+
+
+def quoted(name: str) -> str:
+    """An identifier, whatever it contains."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class ViewTable:
+    """One version of a view as a table."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.codec = RowCodec(shape)
+        self.name = f"view_{shape.view.replace('-', '_')}_{shape.version}"
+        self._columns = ", ".join(map(quoted, self.codec.names))
+
+    def create(self) -> str:
+        """The DDL. STRICT: a value of another type is refused, not bent."""
+        columns = [
+            f"{quoted(column.name)} "
+            + (f"TEXT COLLATE {DECIMAL}" if column.sql == "DECIMAL" else column.sql)
+            + ("" if column.nullable else " NOT NULL")
+            for column in self.codec.columns
+        ]
+        key = ", ".join(map(quoted, self.shape.key))
+        return (
+            f"CREATE TABLE IF NOT EXISTS {quoted(self.name)} "
+            f"({', '.join(columns)}, PRIMARY KEY ({key})) STRICT, WITHOUT ROWID"
+        )
+
+    def rows(self, upserts: Sequence[Any], deletes: Sequence[tuple[Any, ...]]) -> Rows:
+        """What a commit should write."""
+        return Rows(
+            table=self.name,
+            columns=self.codec.names,
+            key=self.shape.key,
+            upserts=tuple(map(self.codec.encode, upserts)),
+            deletes=tuple(map(self.codec.encode_key, deletes)),
+        )
+
+    def read(
+        self, connection: sqlite3.Connection, keys: Sequence[tuple[Any, ...]]
+    ) -> dict[tuple[Any, ...], Any]:
+        """The rows of these keys that exist, in one statement."""
+        if not keys:
+            return {}
+        encoded = [self.codec.encode_key(key) for key in keys]
+        if len(self.shape.key) == 1:
+            marks = "SELECT value FROM json_each(?)"
+            values = _encode([key[0] for key in encoded])
+        else:
+            parts = (f"json_extract(value, '$[{i}]')" for i in range(len(self.shape.key)))
+            marks = f"SELECT {', '.join(parts)} FROM json_each(?)"
+            values = _encode(encoded)
+        key = ", ".join(map(quoted, self.shape.key))
+        sql = f"SELECT {self._columns} FROM {quoted(self.name)} WHERE ({key}) IN ({marks})"
+        found = connection.execute(sql, (values.decode(),)).fetchall()
+        decode, key_of = self.codec.decode, self.codec.key_of
+        return {key_of(row): row for row in map(decode, found)}
+
+    def get(self, connection: sqlite3.Connection, key: tuple[Any, ...]) -> Any | None:
+        """One row, or None."""
+        where = " AND ".join(f"{quoted(name)} = ?" for name in self.shape.key)
+        found = connection.execute(
+            f"SELECT {self._columns} FROM {quoted(self.name)} WHERE {where}",
+            self.codec.encode_key(key),
+        ).fetchone()
+        return None if found is None else self.codec.decode(found)
+
+
+def write_rows(connection: sqlite3.Connection, rows: Rows) -> None:
+    """Writes one commit's rows of one table, in one statement for each kind."""
+    name = quoted(rows.table)
+    key = ", ".join(map(quoted, rows.key))
+    if rows.upserts:
+        others = [column for column in rows.columns if column not in rows.key]
+        update = ", ".join(f"{quoted(c)} = excluded.{quoted(c)}" for c in others)
+        action = f"UPDATE SET {update}" if others else "NOTHING"
+        connection.executemany(
+            f"INSERT INTO {name} ({', '.join(map(quoted, rows.columns))}) "
+            f"VALUES ({', '.join('?' * len(rows.columns))}) ON CONFLICT ({key}) DO {action}",
+            rows.upserts,
+        )
+    if rows.deletes:
+        where = " AND ".join(f"{quoted(column)} = ?" for column in rows.key)
+        connection.executemany(f"DELETE FROM {name} WHERE {where}", rows.deletes)

@@ -1,0 +1,229 @@
+"""Views in tables of the store's own SQLite database: rows and checkpoint in one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol, TypeVar
+
+from diptych.adapters.news import News
+from diptych.adapters.sqlite import schema
+from diptych.adapters.sqlite.connection import connect, guard
+from diptych.adapters.sqlite.lane import Lane, LogInFile
+from diptych.adapters.sqlite.store import SqliteStore
+from diptych.adapters.sqlite.tables import ViewTable
+from diptych.adapters.worker import Worker
+from diptych.log.commit import Advance, Appended, Commit, Committed
+from diptych.message import Position
+from diptych.read.port import Found, Loaded, Session, Shape, Snapshot
+
+T = TypeVar("T")
+
+LANES = 4
+"""Answers that can read at once."""
+
+
+class Tables:
+    """The tables of an app's views."""
+
+    def __init__(self) -> None:
+        self._by_checkpoint: dict[str, ViewTable] = {}
+        self._by_name: dict[str, ViewTable] = {}
+        self._sql: dict[str, Any] = {}
+        self._metadata: Any = None
+
+    def add(self, shapes: Sequence[Shape]) -> list[str]:
+        """Takes views in; returns their DDL."""
+        for shape in shapes:
+            table = ViewTable(shape)
+            self._by_checkpoint[shape.checkpoint] = table
+            self._by_name[table.name] = table
+        return [table.create() for table in self._by_checkpoint.values()]
+
+    def of(self, shape: Shape) -> ViewTable:
+        return self._by_checkpoint[shape.checkpoint]
+
+    def views(self, names: frozenset[str]) -> frozenset[str]:
+        """The checkpoints of the views among these tables."""
+        return frozenset(
+            table.shape.checkpoint for name, table in self._by_name.items() if name in names
+        )
+
+    def sql(self, shape: Shape) -> Any:
+        """SQLAlchemy's table of a view."""
+        found = self._sql.get(shape.checkpoint)
+        if found is None:
+            from sqlalchemy import MetaData
+
+            from diptych.adapters.sql.tables import table
+
+            if self._metadata is None:
+                self._metadata = MetaData()
+            known = self.of(shape)
+            found = self._sql[shape.checkpoint] = table(known.codec, known.name, self._metadata)
+        return found
+
+
+class Writes(Protocol):
+    """A store that can keep the tables of views beside its log."""
+
+    def commit(self, commit: Commit) -> Awaitable[Committed]: ...
+
+
+class SqlViews:
+    """What views on SQLite share, in a file and in memory: writing, waiting, tables."""
+
+    def __init__(self, store: Writes) -> None:
+        self._store = store
+        self.tables = Tables()
+        self._news: dict[str, News] = {}
+
+    def _add(self, shapes: Sequence[Shape]) -> list[str]:
+        for shape in shapes:
+            self._news[shape.checkpoint] = News(lambda s=shape: self.checkpoint(s))
+        return self.tables.add(shapes)
+
+    async def save(
+        self,
+        shape: Shape,
+        upserts: Sequence[Any],
+        deletes: Sequence[tuple[Any, ...]],
+        *,
+        expected: Position,
+        position: Position,
+    ) -> bool:
+        rows = (self.tables.of(shape).rows(upserts, deletes),) if upserts or deletes else ()
+        commit = Commit(rows=rows, advance=(Advance(shape.checkpoint, expected, position),))
+        if isinstance(await self._store.commit(commit), Appended):
+            self._news[shape.checkpoint].tell(position)
+            return True
+        return False
+
+    async def wait(self, shape: Shape, position: Position) -> None:
+        await self._news[shape.checkpoint].wait(position - 1)
+
+    def table(self, shape: Shape) -> Any:
+        return self.tables.sql(shape)
+
+    async def checkpoint(self, shape: Shape) -> Position:
+        raise NotImplementedError
+
+    def _close_news(self) -> None:
+        for news in self._news.values():
+            news.close()
+        self._news.clear()
+
+
+class SqliteViews(SqlViews):
+    """Views in the file of the log. Reads go beside the writer, each lane in a thread of its own."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        super().__init__(store)
+        self._file = store
+        self._reading: Worker | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._lanes: list[tuple[Worker, Lane]] = []
+        self._free: asyncio.Queue[tuple[Worker, Lane]] = asyncio.Queue()
+
+    async def open(self, shapes: Sequence[Shape]) -> None:
+        await self._file.create(self._add(shapes))
+        self._free = asyncio.Queue()
+        self._reading = Worker("diptych-views")
+        self._connection = await self._reading.run(lambda: connect(self._file.path, read_only=True))
+
+    async def close(self) -> None:
+        self._close_news()
+        for worker, lane in self._lanes:
+            await worker.run(lane.close)
+            await worker.close()
+        self._lanes.clear()
+        if self._reading is not None and self._connection is not None:
+            await self._reading.run(self._connection.close)
+            await self._reading.close()
+            self._reading = self._connection = None
+
+    async def load(self, shape: Shape, keys: Sequence[tuple[Any, ...]]) -> Loaded:
+        table = self.tables.of(shape)
+
+        def read(connection: sqlite3.Connection) -> Loaded:
+            connection.execute("BEGIN")
+            try:
+                position = _checkpoint(connection, shape)
+                return Loaded(position, table.read(connection, keys))
+            finally:
+                connection.execute("ROLLBACK")
+
+        return await self._read(read)
+
+    async def checkpoint(self, shape: Shape) -> Position:
+        return await self._read(lambda connection: _checkpoint(connection, shape))
+
+    def session(self) -> AbstractAsyncContextManager[Session]:
+        return self._session()
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncGenerator[Session, None]:
+        worker, lane = await self._lane()
+        session = ThreadSession(worker, lane)
+        try:
+            yield session
+        finally:
+            if session.busy:
+                lane.connection.interrupt()  # nobody waits for this statement any more
+            ending = worker.run(lane.end)
+            ending.add_done_callback(lambda _: self._free.put_nowait((worker, lane)))
+            await asyncio.shield(ending)
+
+    async def _lane(self) -> tuple[Worker, Lane]:
+        if self._free.empty() and len(self._lanes) < LANES:
+            worker = Worker(f"diptych-answers-{len(self._lanes) + 1}")
+            path = self._file.path
+            connection = connect(path, read_only=True)
+            guard(connection)
+            lane = Lane(connection, path, self.tables, LogInFile())
+            self._lanes.append((worker, lane))
+            return worker, lane
+        return await self._free.get()
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        reading, connection = self._reading, self._connection
+        assert reading is not None and connection is not None
+        return reading.run(lambda: work(connection))
+
+
+class ThreadSession:
+    """A session whose reads run in its lane's thread."""
+
+    def __init__(self, worker: Worker, lane: Lane) -> None:
+        self._worker = worker
+        self._lane = lane
+        self.busy = False
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        return self._lane.snapshot
+
+    async def begin(self) -> Snapshot:
+        return await self._run(self._lane.begin)
+
+    async def get(self, shape: Shape, key: tuple[Any, ...]) -> Any | None:
+        return await self._run(lambda: self._lane.get(shape, key))
+
+    async def select(self, statement: Any) -> Found:
+        return await self._run(lambda: self._lane.select(statement))
+
+    async def oldest(self, after: Position) -> int | None:
+        return await self._run(lambda: self._lane.oldest(after))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        self.busy = True
+        result = await self._worker.run(work)
+        self.busy = False
+        return result
+
+
+def _checkpoint(connection: sqlite3.Connection, shape: Shape) -> Position:
+    row = connection.execute(schema.SELECT_CHECKPOINT, (shape.checkpoint,)).fetchone()
+    return 0 if row is None else row[0]

@@ -1,0 +1,317 @@
+"""The one writer of a process: judges a group of commits under the write lock, and writes it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from diptych.adapters.grouping import Answers, carry_out
+from diptych.adapters.judge import Judge
+from diptych.adapters.sqlite import schema
+from diptych.adapters.sqlite.connection import connect, fault, make_durable, patiently
+from diptych.adapters.sqlite.tables import write_rows
+from diptych.errors import CommitUnknown, Fault
+from diptych.log.commit import Commit, Committed, Refusal, Settled, Tagged
+from diptych.message import Position
+
+T = TypeVar("T")
+
+_encode = msgspec.json.encode
+_decode_refusal = msgspec.json.Decoder(Refusal).decode
+_decode_versions = msgspec.json.Decoder(list[int | None]).decode
+
+RETENTION = 24 * 3600 * 1_000_000
+"""Microseconds for which outcomes are kept at least."""
+
+SWEEP = 512
+"""Commits between two sweeps of old outcomes, and how many outcomes one sweep looks at."""
+
+
+class Writer:
+    """Owns the connection that writes. Everything here runs in the writer's thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = connect(path, read_only=False)
+        try:
+            make_durable(self._connection, path)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise fault(error, path) from error
+        except BaseException:
+            self._connection.close()
+            raise
+        self.head: Position = 0
+        """As of the last group."""
+        self._since_sweep = 0
+        self._sweep_from = ("", "")
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._connection.close()
+
+    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `work` in a transaction of its own (schema, names).
+
+        Raises:
+            StoreFault: SQLite could not; nothing was written.
+        """
+        try:
+            self._begin()
+            try:
+                result = work(self._connection)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._rollback()
+                raise
+        except sqlite3.Error as error:
+            raise fault(error, self._path) from error
+        return result
+
+    def write(self, commits: Sequence[Commit]) -> Answers:
+        """Writes a group with one fsync; each is answered on its own."""
+        return carry_out(commits, self._write)
+
+    def _write(self, commits: Sequence[Commit]) -> list[Committed]:
+        connection = self._connection
+        try:
+            self._begin()
+            try:
+                head: Position = connection.execute(schema.SELECT_HEAD).fetchone()[0]
+                judge = Judge(_Prepared(connection, commits), head)
+                committed = [judge.judge(commit) for commit in commits]
+                if judge.empty:
+                    self._rollback()
+                    self.head = head
+                    return committed
+                self._put(judge, head)
+            except BaseException:
+                self._rollback()
+                raise
+        except sqlite3.Error as error:
+            found = fault(error, self._path)
+            raise (found if _is_fault(error) else error) from error
+        self._commit()
+        self.head = judge.head
+        self._sweep(len(commits))
+        return committed
+
+    def _put(self, judge: Judge, head: Position) -> None:
+        """The group's writes, each kind in one go."""
+        connection = self._connection
+        if judge.events:
+            connection.executemany(
+                schema.INSERT_EVENT,
+                [
+                    (
+                        event.position,
+                        event.tenant,
+                        event.stream,
+                        event.version,
+                        event.name,
+                        event.schema,
+                        event.data,
+                        event.time,
+                        event.causation,
+                        None if event.correlation == event.causation else event.correlation,
+                        event.principal,
+                    )
+                    for event, _ in judge.events
+                ],
+            )
+            tags = [
+                (event.tenant, tag, event.position)
+                for event, new in judge.events
+                if new.tags
+                for tag in new.tags
+            ]
+            if tags:
+                connection.executemany(schema.INSERT_TAG, tags)
+        if judge.outcomes:
+            connection.executemany(
+                schema.INSERT_OUTCOME,
+                [
+                    (
+                        tenant,
+                        settled.id,
+                        settled.fingerprint,
+                        settled.position,
+                        settled.stream,
+                        settled.version,
+                        settled.count,
+                        None if settled.refusal is None else _encode(settled.refusal).decode(),
+                        time,
+                    )
+                    for tenant, settled, time in judge.outcomes
+                ],
+            )
+        for rows in judge.rows:
+            write_rows(connection, rows)
+        for advance in judge.advances:
+            connection.execute(schema.UPSERT_CHECKPOINT, (advance.checkpoint, advance.position))
+        if judge.head != head:
+            connection.execute(schema.UPDATE_HEAD, (judge.head,))
+
+    def _begin(self) -> None:
+        patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _commit(self) -> None:
+        """Commits, or finds out for certain that it did not happen.
+
+        When the fsync of a commit fails, its frames may lie in the WAL, complete, where a later
+        recovery would find them. Only another commit in their place makes sure that they are gone.
+
+        Raises:
+            StoreFault: It did not happen.
+            CommitUnknown: Neither could the other commit be written.
+        """
+        connection = self._connection
+        try:
+            patiently(lambda: connection.execute("COMMIT"))
+        except sqlite3.Error as error:
+            try:
+                self._rollback()
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("UPDATE diptych_store SET head = head")
+                connection.execute("COMMIT")
+            except sqlite3.Error as again:
+                self._rollback_quietly()
+                raise CommitUnknown(
+                    f"{self._path}: {error}, then {again}. Whether the command took effect is not "
+                    "known. Look at the disk, then send it again with the same id: it happens once."
+                ) from error
+            raise fault(error, self._path) from error
+
+    def _rollback_quietly(self) -> None:
+        try:
+            self._rollback()
+        except sqlite3.Error:
+            pass  # the connection is beyond it; the next group will say so
+
+    def _sweep(self, commits: int) -> None:
+        """Now and then, forgets some outcomes that are older than the retention."""
+        self._since_sweep += commits
+        if self._since_sweep < SWEEP:
+            return
+        self._since_sweep = 0
+        try:
+            self.transact(self._sweep_some)
+        except (Fault, sqlite3.Error):
+            pass  # nothing depends on it; the next sweep tries again
+
+    def _sweep_some(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute(
+            "SELECT tenant, id, time FROM diptych_outcomes WHERE (tenant, id) > (?, ?) "
+            "ORDER BY tenant, id LIMIT ?",
+            (*self._sweep_from, SWEEP),
+        ).fetchall()
+        if not rows:
+            self._sweep_from = ("", "")
+            return
+        self._sweep_from = (rows[-1][0], rows[-1][1])
+        newest = connection.execute(
+            "SELECT time FROM diptych_events ORDER BY position DESC LIMIT 1"
+        ).fetchone()
+        if newest is None:
+            return
+        connection.executemany(
+            "DELETE FROM diptych_outcomes WHERE tenant = ? AND id = ?",
+            [(tenant, id) for tenant, id, time in rows if time < newest[0] - RETENTION],
+        )
+
+
+def _is_fault(error: sqlite3.Error) -> bool:
+    """Whether the store failed, not one of the commits."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+    )
+
+
+class _Prepared:
+    """A ledger that has read in two statements what a group is going to ask for."""
+
+    def __init__(self, connection: sqlite3.Connection, commits: Sequence[Commit]) -> None:
+        self._connection = connection
+        self._outcomes: dict[tuple[str, str], Settled] = {}
+        ids = [
+            (commit.tenant, commit.cause.id)
+            for commit in commits
+            if commit.cause is not None and commit.outcome is not None and not commit.outcome.drawn
+        ]
+        if ids:
+            for tenant, *row in connection.execute(
+                schema.SELECT_OUTCOMES, (_encode(ids).decode(),)
+            ):
+                self._outcomes[(tenant, row[0])] = settled_of(row)
+        streams = list(
+            {(commit.tenant, append.stream) for commit in commits for append in commit.appends}
+        )
+        self._versions: dict[tuple[str, str], int] = {}
+        if streams:
+            found = connection.execute(
+                schema.SELECT_VERSIONS, (_encode(streams).decode(),)
+            ).fetchone()
+            versions = _decode_versions(found[0])
+            self._versions = {
+                stream: version or 0 for stream, version in zip(streams, versions, strict=True)
+            }
+
+    def settled(self, tenant: str, id: str) -> Settled | None:
+        return self._outcomes.get((tenant, id))
+
+    def version(self, tenant: str, stream: str) -> int:
+        return self._versions[(tenant, stream)]
+
+    def causation(self, tenant: str, stream: str, version: int) -> str | None:
+        row = self._connection.execute(
+            schema.SELECT_CAUSATION, (tenant, stream, version)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def causes(self, tenant: str, query: Tagged, after: Position) -> set[str]:
+        sql, values = tagged("causation", tenant, query, after)
+        return {row[0] for row in self._connection.execute(sql, values)}
+
+    def checkpoint(self, name: str) -> Position:
+        row = self._connection.execute(schema.SELECT_CHECKPOINT, (name,)).fetchone()
+        return 0 if row is None else row[0]
+
+
+def tagged(columns: str, tenant: str, query: Tagged, after: Position) -> tuple[str, list[Any]]:
+    """The statement for a boundary's events, and its values."""
+    values: list[Any] = []
+    for item in query.items:
+        values += (tenant, after, *item)
+    values += query.names
+    return schema.select_tagged(columns, query.items, len(query.names)), values
+
+
+def settled_of(row: Sequence[Any]) -> Settled:
+    """An outcome from its row, without the tenant."""
+    id, fingerprint, position, stream, version, count, refusal = row
+    return Settled(
+        id,
+        fingerprint,
+        position,
+        stream,
+        version,
+        count,
+        None if refusal is None else _decode_refusal(refusal),
+    )

@@ -1,0 +1,75 @@
+"""A thread of its own for work that blocks; calls of one turn of the loop cross over together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Job = tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]]
+
+
+class Worker:
+    """Runs what it is given in a thread, one after another, in order."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
+        self._gathered: list[Job] = []
+        self._thread = Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """The result of `work`, which starts at the end of this turn of the loop."""
+        future: asyncio.Future[T] = self._loop.create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((work, done))
+        return future
+
+    def begin(self, work: Callable[[], T], done: Callable[[T, BaseException | None], None]) -> None:
+        """Starts `work` at once; `done` is called in the loop's thread."""
+        self._queue.put([(work, done)])
+
+    def _hand_over(self) -> None:
+        jobs, self._gathered = self._gathered, []
+        self._queue.put(jobs)
+
+    def _work(self) -> None:
+        while (jobs := self._queue.get()) is not None:
+            results: list[tuple[Job, Any, BaseException | None]] = []
+            for job in jobs:
+                try:
+                    results.append((job, job[0](), None))
+                except BaseException as error:
+                    results.append((job, None, error))
+            try:
+                self._loop.call_soon_threadsafe(_deliver, results)
+            except RuntimeError:
+                return  # the loop is closed: nobody waits any more
+
+    async def close(self) -> None:
+        """Finishes what it was given, then ends."""
+        if self._gathered:
+            self._hand_over()
+        self._queue.put(None)
+        while self._thread.is_alive():
+            await asyncio.sleep(0.001)
+
+
+def _deliver(results: list[tuple[Job, Any, BaseException | None]]) -> None:
+    for (_, done), result, error in results:
+        done(result, error)

@@ -1,0 +1,1 @@
+"""The hinge: what is written, under which names, and how it is read back."""

@@ -1,0 +1,201 @@
+"""Stored names are data: which class has which name, and whether the store agrees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from msgspec import Struct
+
+from diptych.errors import SchemaChanged, WiringError
+
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+
+
+def kebab(type_: type) -> str:
+    """`SeatsReserved` -> `seats-reserved`."""
+    return _WORD.sub("-", type_.__name__).replace("_", "-").strip("-").lower()
+
+
+class Names:
+    """The stored name of each class, both ways, over all kinds of messages.
+
+    Args:
+        given: Names that differ from the default, by name.
+
+    Raises:
+        WiringError: A name is malformed, or given for two classes.
+    """
+
+    def __init__(self, given: Mapping[str, type]) -> None:
+        self._given: dict[type, str] = {}
+        for name, type_ in given.items():
+            if not _NAME.fullmatch(name):
+                raise WiringError(
+                    f"names: {name!r} is not a stored name. Use lower-case letters, digits, "
+                    "'-', '_' and '.', at most 100."
+                )
+            if type_ in self._given:
+                raise WiringError(
+                    f"names: {type_.__name__} is given two names, {self._given[type_]!r} and "
+                    f"{name!r}. A class has one."
+                )
+            self._given[type_] = name
+        self._taken: dict[tuple[str, str], type] = {}
+
+    def take(self, kind: str, type_: type) -> str:
+        """The name of a class that the app uses as an event, a command, a query or a view.
+
+        Raises:
+            WiringError: Another class of this kind has this name.
+        """
+        name = self._given.get(type_) or kebab(type_)
+        other = self._taken.setdefault((kind, name), type_)
+        if other is not type_:
+            raise WiringError(
+                f"{_where(other)} and {_where(type_)} both have the stored {kind} name {name!r}. "
+                f"Give one of them another: names={{'…': {type_.__name__}}}."
+            )
+        return name
+
+    def refuse_unused(self) -> None:
+        """Names that were given for classes that nobody uses are slips of the pen.
+
+        Raises:
+            WiringError: There are some.
+        """
+        used = set(self._taken.values())
+        for type_, name in self._given.items():
+            if type_ not in used:
+                raise WiringError(
+                    f"names: {name!r} is given to {type_.__name__}, which nothing here uses. "
+                    "Remove it, or wire what uses it."
+                )
+
+
+def _where(type_: type) -> str:
+    return f"{type_.__module__}.{type_.__qualname__}"
+
+
+class Stamp(Struct, frozen=True):
+    """What a store remembers of a name, to be compared whenever it is opened.
+
+    Attributes:
+        kind: ``event``, ``view``, ``model`` or ``tags``.
+        schema: Version of the shape (events and views).
+        shape: Fields by name; for a model its kind, for tags the boundaries that give them.
+    """
+
+    kind: str
+    name: str
+    schema: int
+    shape: dict[str, str]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is compared by."""
+        return self.kind, self.name
+
+
+OPTIONAL = "?"
+"""Ends the shape of a field that may be missing."""
+
+
+def compare(
+    stored: Iterable[Stamp], code: Iterable[Stamp], has_events: Callable[[str], bool]
+) -> list[Stamp]:
+    """The stamps that are new or changed and may be written.
+
+    Args:
+        has_events: Whether the log has events of a name; asked only in doubt.
+
+    Raises:
+        SchemaChanged: The code cannot read what the store holds.
+    """
+    known = {stamp.key: stamp for stamp in stored}
+    write: list[Stamp] = []
+    for stamp in code:
+        old = known.get(stamp.key)
+        if old is None:
+            if stamp.kind == "tags" and has_events(stamp.name):
+                raise SchemaChanged(
+                    f"boundary {_list(stamp.shape)} tags event {stamp.name!r}, but events of that "
+                    "name were stored without its tags, so it would not find them. "
+                    "Tag a new event instead, or start a new store."
+                )
+            write.append(stamp)
+        elif old != stamp:
+            _agree(old, stamp, has_events)
+            write.append(stamp)
+    return write
+
+
+def _agree(old: Stamp, new: Stamp, has_events: Callable[[str], bool]) -> None:
+    match new.kind:
+        case "event":
+            _event_agrees(old, new)
+        case "view":
+            if new.schema == old.schema:
+                raise SchemaChanged(
+                    f"view {new.name!r}: fields changed ({_difference(old, new)}) but its version "
+                    f"is still {new.schema}. Give it version={new.schema + 1}: it fills anew."
+                )
+            if new.schema < old.schema:
+                raise SchemaChanged(
+                    f"view {new.name!r} is at version {old.schema} in the store, {new.schema} in "
+                    "the code. Versions only go up."
+                )
+        case "model":
+            raise SchemaChanged(
+                f"model {new.name!r} was {_list(old.shape)} and is now {_list(new.shape)}. "
+                "Its stored events were written under other rules: give the new one another name."
+            )
+        case _:
+            if set(new.shape) - set(old.shape) and has_events(new.name):
+                raise SchemaChanged(
+                    f"event {new.name!r} was tagged by {_list(old.shape)}, now by "
+                    f"{_list(new.shape)}: stored events lack the new tags. "
+                    "Tag a new event instead, or start a new store."
+                )
+
+
+def _event_agrees(old: Stamp, new: Stamp) -> None:
+    """Old events must stay readable: what they lack has a default, what they have is the same."""
+    if new.schema > old.schema:
+        return
+    if new.schema < old.schema:
+        raise SchemaChanged(
+            f"event {new.name!r} is at schema {old.schema} in the store, {new.schema} in the code. "
+            "Newer code wrote it: deploy that, or keep its upcasters."
+        )
+    for field, shape in new.shape.items():
+        before = old.shape.get(field)
+        if before is None:
+            if not shape.endswith(OPTIONAL):
+                raise SchemaChanged(
+                    f"event {new.name!r}: field {field!r} is new and has no default, so stored "
+                    "events cannot be read. Give it a default, or an upcaster: "
+                    f"upcast={{{new.name!r}: [function]}}."
+                )
+        elif before.rstrip(OPTIONAL) != shape.rstrip(OPTIONAL):
+            raise SchemaChanged(
+                f"event {new.name!r}: field {field!r} was {before}, is {shape}. Stored events are "
+                f"never edited: add an upcaster (upcast={{{new.name!r}: [function]}}) or a new "
+                "event."
+            )
+
+
+def _difference(old: Stamp, new: Stamp) -> str:
+    parts = [f"+{f}: {s}" for f, s in new.shape.items() if f not in old.shape]
+    parts += [f"-{f}" for f in old.shape if f not in new.shape]
+    parts += [
+        f"{f}: {old.shape[f]} -> {s}"
+        for f, s in new.shape.items()
+        if f in old.shape and old.shape[f] != s
+    ]
+    return ", ".join(parts) or "their order"
+
+
+def _list(shape: Mapping[str, str]) -> str:
+    return ", ".join(sorted(shape))

@@ -1,0 +1,117 @@
+"""The store port: what a log must be able to do. One contract suite holds all adapters to it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Protocol, runtime_checkable
+
+from msgspec import Struct
+
+from diptych.log.commit import Commit, Committed, Settled, Tagged
+from diptych.log.names import Stamp
+from diptych.message import Position
+
+
+class StoredEvent(Struct, frozen=True):
+    """An event as it rests in the log.
+
+    Attributes:
+        schema: Version of its shape, from 1.
+        data: JSON in that shape.
+        time: Microseconds since 1970, UTC.
+        causation: Id of the command that caused it.
+    """
+
+    position: Position
+    tenant: str
+    stream: str
+    version: int
+    name: str
+    schema: int
+    data: bytes
+    time: int
+    causation: str
+    correlation: str
+    principal: str
+
+
+class Batch(Struct, frozen=True):
+    """Events in order of position, and how far they are complete.
+
+    Attributes:
+        through: No matching event at or below this position is missing; none will come.
+    """
+
+    events: Sequence[StoredEvent]
+    through: Position
+
+
+class Store(Protocol):
+    """A log with its outcomes and checkpoints: one value is committed at a time, or not at all."""
+
+    @property
+    def epoch(self) -> str:
+        """Which incarnation of the log this is; receipts of another one are refused."""
+        ...
+
+    async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
+        """Creates what is missing, and compares the names in the store with these.
+
+        Raises:
+            ForeignStore: It belongs to another context or program.
+            SchemaChanged: A stored name means something else in the code.
+            StoreUnavailable, StoreCorrupt: It cannot be opened.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Waits for what was taken, then lets go of everything. May be opened again."""
+        ...
+
+    def commit(self, commit: Commit) -> Awaitable[Committed]:
+        """Judges and writes. Commits are judged in the order of the calls, before any awaiting.
+
+        The outcome is looked up first, then versions, condition and checkpoints are compared.
+
+        Raises:
+            Overloaded: At once, if too many wait.
+            CommitUnknown: Whether it happened could not be found out.
+            StoreFault: It did not happen.
+        """
+        ...
+
+    async def outcome(self, tenant: str, id: str) -> Settled | None:
+        """The stored outcome of a command; None if it did not happen (or was long ago)."""
+        ...
+
+    async def read_all(
+        self, *, after: Position, limit: int, names: Sequence[str] | None = None
+    ) -> Batch:
+        """Events with position > after, ascending, at most `limit`; fewer only at the head.
+
+        Never skips a position that a slower writer may still fill.
+        """
+        ...
+
+    async def read_stream(
+        self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
+    ) -> Sequence[StoredEvent]:
+        """Events with version > after and position > beyond, ascending, at most `limit`."""
+        ...
+
+    async def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Batch:
+        """All matching events with position > after, of one snapshot whose head is `through`."""
+        ...
+
+    async def head(self) -> Position:
+        """Position of the last committed event; 0 for an empty log."""
+        ...
+
+
+@runtime_checkable
+class Wakes(Protocol):
+    """A store that can say when there is something new."""
+
+    async def wait_for_news(self, after: Position) -> None:
+        """Returns when the head is beyond `after`, whoever wrote. May return early."""
+        ...

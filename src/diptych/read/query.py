@@ -1,0 +1,320 @@
+"""Answering questions: read-only, from one snapshot, never older than was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from datetime import timedelta
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+from diptych.errors import NestedCall, Stale, UnknownMessage, WiringError, WrongRows
+from diptych.log.codec import MessageType, from_micros
+from diptych.log.names import Names
+from diptych.message import Answer, Clock, Position, Query
+from diptych.read.port import Session, Shape, Snapshot, ViewStore
+from diptych.routing import name_of, parameters_of, resolve, routes
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+    from sqlalchemy.sql import Select
+
+T = TypeVar("T")
+
+Answerer: TypeAlias = Callable[[Any, "Views"], Awaitable[Any]]
+
+SCALARS = (int, float, str, bool, bytes)
+
+answering: ContextVar[bool] = ContextVar("diptych_answering", default=False)
+"""Whether this task is inside an answer, which must not wait for another one."""
+
+
+class _Lagging(Exception):
+    """A view that the answer needs is not far enough; the answer begins again."""
+
+    def __init__(self, views: Sequence[Shape]) -> None:
+        super().__init__()
+        self.views = views
+
+
+class Views:
+    """The read-only session of one answer. All its reads are of one moment.
+
+    Statements name the tables of views; which views an answer depends on is noticed from them.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        store: ViewStore,
+        shapes: Mapping[type, Shape],
+        fresh: Callable[[Snapshot, Sequence[Shape]], Sequence[Shape]],
+    ) -> None:
+        self._session = session
+        self._store = store
+        self._shapes = shapes
+        self._fresh = fresh
+        self.used: set[str] = set()
+        """Checkpoints of the views that were read."""
+
+    def table(self, row: type) -> Table:
+        """The table of a view, to be used in a `select`.
+
+        Raises:
+            WiringError: No view of this app has such rows.
+        """
+        return cast("Table", self._store.table(self._shape(row)))
+
+    async def get(self, row: type[T], *key: Any) -> T | None:
+        """The row of a key (one argument for each of its fields), or None."""
+        shape = self._shape(row)
+        await self._read(await self._session.begin(), {shape.checkpoint})
+        return cast("T | None", await self._session.get(shape, key))
+
+    async def all(self, type_: type[T], statement: Select[Any]) -> list[T]:
+        """All rows of a statement: columns by name into a class, or single values.
+
+        Raises:
+            WrongRows: The columns do not fit the class.
+            ReadOnly: The statement would write.
+        """
+        found = await self._session.select(statement)
+        snapshot = await self._snapshot()
+        every = {shape.checkpoint for shape in self._shapes.values()}
+        await self._read(snapshot, set(every if found.views is None else found.views))
+        return _typed(type_, found.columns, found.rows)
+
+    async def one(self, type_: type[T], statement: Select[Any]) -> T:
+        """The only row of a statement.
+
+        Raises:
+            WrongRows: There is none, or more than one.
+        """
+        rows = await self.all(type_, statement)
+        if len(rows) != 1:
+            raise WrongRows(
+                f"one {type_.__name__} was expected, the statement gives {len(rows)}. "
+                "Use all(), or a narrower where()."
+            )
+        return rows[0]
+
+    async def scalar(self, type_: type[T], statement: Select[Any]) -> T:
+        """The only value of a statement: one row, one column.
+
+        Raises:
+            WrongRows: There is no row or column, more than one, or a value of another type.
+        """
+        return await self.one(type_, statement)
+
+    async def _snapshot(self) -> Snapshot:
+        return self._session.snapshot or await self._session.begin()
+
+    async def _read(self, snapshot: Snapshot, checkpoints: set[str]) -> None:
+        new = checkpoints - self.used
+        if new:
+            self.used |= new
+            shapes = [shape for shape in self._shapes.values() if shape.checkpoint in new]
+            lagging = self._fresh(snapshot, shapes)
+            if lagging:
+                raise _Lagging(lagging)
+
+    def _shape(self, row: type) -> Shape:
+        shape = self._shapes.get(row)
+        if shape is None:
+            known = ", ".join(sorted(known.__name__ for known in self._shapes)) or "none"
+            raise WiringError(
+                f"no view of {row.__name__} here (known: {known}). Wire it with read=[…]."
+            )
+        return shape
+
+
+def _typed(type_: type[T], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[T]:
+    if (
+        type_ in SCALARS
+        or not hasattr(type_, "__annotations__")
+        or (len(columns) == 1
+        and not (hasattr(type_, "__dataclass_fields__") or hasattr(type_, "__struct_fields__")))
+    ):
+        if len(columns) != 1:
+            raise WrongRows(
+                f"a {type_.__name__} was expected, the statement gives {len(columns)} columns. "
+                "Select one column, or name a class with these fields."
+            )
+        values = [row[0] for row in rows]
+        for value in values:
+            if not isinstance(value, type_) and not (type_ is float and isinstance(value, int)):
+                raise WrongRows(
+                    f"a {type_.__name__} was expected, the statement gives {value!r}. "
+                    "Name the type that the column has."
+                )
+        return values
+    try:
+        return [type_(**dict(zip(columns, row, strict=True))) for row in rows]
+    except TypeError as error:
+        raise WrongRows(
+            f"columns {', '.join(columns)} do not fit {type_.__name__} ({error}). "
+            "Select its fields, with .label(…) where a column is named differently."
+        ) from error
+
+
+class _Entry:
+    """What answers one type of query."""
+
+    def __init__(self, message: MessageType[Any], answer: Answerer) -> None:
+        self.message = message
+        self.answer = answer
+        self.used: frozenset[str] = frozenset()
+        """What it read the last time: it is waited for before the next time begins."""
+
+
+class Freshness:
+    """What the caller asks for: not older than a position, not older than a while."""
+
+    def __init__(self, after: Position, max_age: timedelta | None) -> None:
+        self.after = after
+        self.max_age = max_age
+
+
+class Queries:
+    """Finds the answerer of a query, and lets it read when its views are fresh enough.
+
+    Raises:
+        WiringError: Two answerers for one query, or one that is not `async def (query, Views)`.
+    """
+
+    def __init__(
+        self,
+        context: str,
+        answerers: Sequence[Answerer],
+        *,
+        epoch: Callable[[], str],
+        head: Callable[[], Awaitable[Position]],
+        store: ViewStore,
+        shapes: Mapping[type, Shape],
+        names: Names,
+        clock: Clock,
+        failure: Callable[[str], str | None],
+    ) -> None:
+        self._context = context
+        self._epoch = epoch
+        self._head = head
+        self._store = store
+        self._shapes = shapes
+        self._by_checkpoint = {shape.checkpoint: shape for shape in shapes.values()}
+        self._clock = clock
+        self._failure = failure
+        self._entries: dict[type, _Entry] = {}
+        for answer in answerers:
+            self._add(answer, names)
+
+    def _add(self, answer: Answerer, names: Names) -> None:
+        name = name_of(answer)
+        if not iscoroutinefunction(answer):
+            raise WiringError(
+                f"answer {name} is not async. Write `async def {name}(query, views)`."
+            )
+        parameters = parameters_of(answer)
+        if len(parameters) != 2 or resolve(answer, *parameters[1]) is not Views:
+            raise WiringError(
+                f"answer {name} must take two parameters, a query and `views: Views`; it takes "
+                f"({', '.join(parameter for parameter, _ in parameters)})."
+            )
+        (route,) = routes([answer], message=0, arity=1, facts=Views, what="answer")
+        for type_ in route.types:
+            if not issubclass(type_, Query):
+                raise WiringError(
+                    f"answer {name} takes {type_.__name__}, which is no Query. "
+                    f"Write `class {type_.__name__}(Query[…])`."
+                )
+            if type_ in self._entries:
+                raise WiringError(
+                    f"query {type_.__name__} is answered by "
+                    f"{name_of(self._entries[type_].answer)} and by {name}. Each has one answerer."
+                )
+            message = MessageType(cast("type[Any]", type_), names.take("query", type_))
+            self._entries[type_] = _Entry(message, answer)
+
+    async def answer(
+        self, query: Query[T], *, fresh: Freshness, timeout: float, accept_stale: bool
+    ) -> Answer[T]:
+        """See `App.ask` and `App.answer`."""
+        entry = self._entries.get(type(query))
+        if entry is None:
+            known = [type_.__name__ for type_ in self._entries]
+            raise UnknownMessage("query", type(query).__name__, known)
+        if answering.get():
+            raise NestedCall("ask")
+        checked, _ = entry.message.check(query)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        wanted = fresh.after
+        if wanted:
+            shapes = [self._by_checkpoint[name] for name in entry.used]
+            await self._wait(shapes, wanted, until)
+        while True:
+            patient = loop.time() < until
+            try:
+                return await self._attempt(
+                    entry, checked, fresh, strict=patient or not accept_stale
+                )
+            except _Lagging as lagging:
+                if not patient:
+                    raise await self._stale(lagging.views, wanted) from None
+                # Asked for an age, a view must reach the head; asked for a position, that.
+                target = max(wanted, await self._head()) if fresh.max_age is not None else wanted
+                await self._wait(lagging.views, target, until)
+
+    async def _attempt(
+        self, entry: _Entry, query: Any, fresh: Freshness, *, strict: bool
+    ) -> Answer[Any]:
+        async with self._store.session() as session:
+
+            def lagging(snapshot: Snapshot, shapes: Sequence[Shape]) -> Sequence[Shape]:
+                if not strict:
+                    return ()
+                at = snapshot.checkpoints
+                return [s for s in shapes if at.get(s.checkpoint, 0) < fresh.after]
+
+            views = Views(session, self._store, self._shapes, lagging)
+            token = answering.set(True)
+            try:
+                value = await entry.answer(query, views)
+            finally:
+                answering.reset(token)
+            entry.used = frozenset(views.used)
+            snapshot = await session.begin()
+            position = min(
+                (snapshot.checkpoints.get(name, 0) for name in views.used), default=snapshot.head
+            )
+            oldest = await session.oldest(position) if position < snapshot.head else None
+        now = self._clock.now()
+        age = timedelta(0) if oldest is None else max(now - from_micros(oldest), timedelta(0))
+        if strict and fresh.max_age is not None and age > fresh.max_age:
+            raise _Lagging([self._by_checkpoint[name] for name in views.used])
+        return Answer(
+            value=value,
+            context=self._context,
+            epoch=self._epoch(),
+            position=position,
+            time=now,
+            age=age,
+            stale=oldest is not None or position < fresh.after,
+        )
+
+    async def _wait(self, shapes: Sequence[Shape], position: Position, until: float) -> None:
+        """Waits until the views are there, or the time is over."""
+        try:
+            async with asyncio.timeout_at(until):
+                for shape in shapes:
+                    await self._store.wait(shape, position)
+        except TimeoutError:
+            pass  # the caller looks at the clock
+
+    async def _stale(self, shapes: Sequence[Shape], wanted: Position) -> Stale:
+        positions = [await self._store.checkpoint(shape) for shape in shapes]
+        failures = [self._failure(shape.checkpoint) for shape in shapes]
+        cause = "; ".join(failure for failure in failures if failure) or None
+        return Stale(
+            [shape.checkpoint for shape in shapes], min(positions, default=0), wanted, cause
+        )

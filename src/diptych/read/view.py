@@ -1,0 +1,174 @@
+"""A view is a fold: from a row and an event to the row's next state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from diptych.errors import BadResult, WiringError
+from diptych.log.codec import MessageType
+from diptych.log.names import Stamp
+from diptych.message import Recorded
+from diptych.routing import Functions, Route, name_of, routes, table
+
+R = TypeVar("R")
+
+Key: TypeAlias = str | tuple[str, ...] | Callable[[Any], Any]
+KeyValues: TypeAlias = tuple[Any, ...]
+
+
+class View(Generic[R]):
+    """Keeps one row of a class for each key, folded from events.
+
+    Args:
+        row: A frozen dataclass, Struct or attrs class; its fields are the columns.
+        project: `project(row | None, event[, Recorded]) -> row | None`: None before the first
+            event of a key, None to remove the row. One function or a list.
+        key: Field, or fields, that name a row; the same in row and event.
+        keys: Where an event has others: `{Event: "field" | ("a", "b") | function}`.
+        split: `split(event) -> items`: turns an event about several rows into one item for each.
+        version: Raised whenever `row` or the meaning of `project` changes; the view fills anew.
+
+    Raises:
+        WiringError: Wrong routes, or an event without the key's fields.
+    """
+
+    def __init__(
+        self,
+        row: type[R],
+        project: Callable[..., R | None] | Sequence[Callable[..., R | None]],
+        *,
+        key: str | tuple[str, ...],
+        keys: Mapping[type, Key] | None = None,
+        split: Functions | None = None,
+        version: int = 1,
+    ) -> None:
+        if version < 1:
+            raise WiringError(f"view {row.__name__}: version {version}; versions begin at 1.")
+        self.row = row
+        self.version = version
+        self.key = (key,) if isinstance(key, str) else tuple(key)
+        what = f"view {row.__name__}"
+        self.message = MessageType(row, row.__name__)
+        self.projects: Mapping[type, Route] = table(
+            routes(project, message=1, arity=2, facts=Recorded, what=f"{what}: project")
+        )
+        self.splits: Mapping[type, Route] = (
+            {}
+            if split is None
+            else table(routes(split, message=0, arity=1, facts=Recorded, what=f"{what}: split"))
+        )
+        self.wants_facts = any(
+            route.wants_facts for route in (*self.projects.values(), *self.splits.values())
+        )
+        _refuse_missing(what, row, self.key, "Each row needs it")
+        self._row_key = _reader(self.key)
+        given = keys or {}
+        for type_ in given:
+            if type_ not in self.projects:
+                raise WiringError(
+                    f"{what}: keys= names {type_.__name__}, which project does not take. Remove it."
+                )
+        self._keys = {
+            type_: _key_reader(what, type_, given.get(type_, self.key), len(self.key))
+            for type_ in self.projects
+        }
+
+    @property
+    def events(self) -> tuple[type, ...]:
+        """What it may take from the log; with `split`, some of these may be items only."""
+        return tuple({**dict.fromkeys(self.splits), **dict.fromkeys(self.projects)})
+
+    def stamp(self, name: str) -> Stamp:
+        """What the store should remember of it."""
+        shape = self.message.shape()
+        return Stamp("view", name, self.version, {**shape, "(key)": ", ".join(self.key)})
+
+    def items(self, event: Any, recorded: Recorded[Any] | None) -> Iterable[tuple[KeyValues, Any]]:
+        """What the event says, row by row: key and item."""
+        route = self.splits.get(type(event))
+        if route is None:
+            return ((self._keys[type(event)](event), event),)
+        items: Iterable[Any] = (
+            route.function(event, recorded) if route.wants_facts else route.function(event)
+        )
+        keyed: list[tuple[KeyValues, Any]] = []
+        for item in items:
+            key = self._keys.get(type(item))
+            if key is None:
+                raise BadResult(
+                    name_of(route.function),
+                    f"gave an item of {type(item).__name__}, which project does not take.",
+                )
+            keyed.append((key(item), item))
+        return keyed
+
+    def fold(
+        self, key: KeyValues, row: R | None, item: Any, recorded: Recorded[Any] | None
+    ) -> R | None:
+        """The row of this key after one more item.
+
+        Raises:
+            BadResult: What came back is no row of this view, or the row of another key.
+        """
+        route = self.projects[type(item)]
+        after: R | None = (
+            route.function(row, item, recorded) if route.wants_facts else route.function(row, item)
+        )
+        if after is not None:
+            if after.__class__ is not self.row:
+                raise BadResult(
+                    name_of(route.function),
+                    f"returned {type(after).__name__}, not {self.row.__name__} or None.",
+                )
+            if self._row_key(after) != key:
+                raise BadResult(
+                    name_of(route.function),
+                    f"returned the row of key {self._row_key(after)!r} for an item of key {key!r}. "
+                    "A row keeps its key; use keys= or split= where an event names others.",
+                )
+        return after
+
+    def __repr__(self) -> str:
+        return f"View({self.row.__name__})"
+
+
+def _reader(fields: tuple[str, ...]) -> Callable[[Any], KeyValues]:
+    if len(fields) == 1:
+        one = attrgetter(fields[0])
+        return lambda message: (one(message),)
+    return attrgetter(*fields)
+
+
+def _key_reader(what: str, type_: type, key: Key, length: int) -> Callable[[Any], KeyValues]:
+    if callable(key):
+        function = key
+
+        def values(message: Any) -> KeyValues:
+            found = function(message)
+            return found if isinstance(found, tuple) else (found,)
+
+        return values
+    fields = (key,) if isinstance(key, str) else key
+    if len(fields) != length:
+        raise WiringError(
+            f"{what}: the key of {type_.__name__} has {len(fields)} fields, the row's {length}."
+        )
+    _refuse_missing(
+        what,
+        type_,
+        fields,
+        f"Name its own: keys={{{type_.__name__}: …}}, a function of it, or use split=",
+    )
+    return _reader(fields)
+
+
+def _refuse_missing(what: str, type_: type, fields: Sequence[str], remedy: str) -> None:
+    have = list(MessageType(type_, type_.__name__).shape())
+    for field in fields:
+        if field not in have:
+            raise WiringError(
+                f"{what}: {type_.__name__} has no field {field!r} (it has: {', '.join(have)}). "
+                f"{remedy}."
+            )

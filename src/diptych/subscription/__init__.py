@@ -1,0 +1,1 @@
+"""How anything follows the log: in order, from where it was, and on when there is more."""

@@ -1,0 +1,63 @@
+"""Runs a follower: read, take, again; wait where there is nothing; try again where it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from diptych.log.port import Store, Wakes
+from diptych.message import Chance, Position
+from diptych.subscription.port import Follower
+
+BATCH = 1000
+"""Events that are read at a time."""
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 30.0
+"""Seconds before a failed follower tries again: doubled each time."""
+
+_log = logging.getLogger("diptych.subscription")
+
+
+class Runner:
+    """Keeps one follower going until it is stopped.
+
+    Attributes:
+        position: How far the follower has got, as far as this process knows.
+        failure: Why it cannot go on at the moment; None while all is well.
+    """
+
+    def __init__(self, follower: Follower, store: Store, chance: Chance) -> None:
+        self._follower = follower
+        self._store = store
+        self._chance = chance
+        self.position: Position = 0
+        self.failure: str | None = None
+
+    async def run(self) -> None:
+        """Follows the log until it is cancelled."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                self.position = await self._follower.checkpoint()
+                await self._follow()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self.failure = f"{type(error).__name__}: {error}"
+                _log.error("%s cannot go on: %s", self._follower.title, self.failure)
+            await asyncio.sleep(pause * (0.5 + self._chance.fraction()))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _follow(self) -> None:
+        while True:
+            batch = await self._store.read_all(
+                after=self.position, limit=BATCH, names=self._follower.names
+            )
+            if batch.through > self.position:
+                self.position = await self._follower.take(batch, after=self.position)
+                self.failure = None
+            elif isinstance(self._store, Wakes):
+                await self._store.wait_for_news(self.position)
+            else:
+                await asyncio.sleep(FIRST_PAUSE)

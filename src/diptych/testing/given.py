@@ -1,0 +1,226 @@
+"""`given(model, *events).when(command).then(*events)`: a test of pure functions in one line."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import UTC, datetime
+from difflib import unified_diff
+from pprint import pformat
+from typing import Any, Generic, TypeVar, overload
+
+from diptych.errors import BadResult, InvalidMessage, Refused
+from diptych.log.codec import MessageType
+from diptych.log.names import kebab
+from diptych.message import ANONYMOUS, Context, Principal, Recorded
+from diptych.read.view import View
+from diptych.write.boundary import Boundary
+from diptych.write.decider import Decider
+from diptych.write.event_sourced import EventSourced
+
+R = TypeVar("R")
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+"""When a test decides, unless it says otherwise."""
+
+Model = EventSourced[Any] | Boundary[Any]
+
+
+@overload
+def given(model: View[R], *events: object) -> GivenView[R]: ...
+@overload
+def given(model: Model, *events: object) -> GivenModel: ...
+def given(model: Model | View[Any], *events: object) -> GivenModel | GivenView[Any]:
+    """What has happened so far.
+
+    Args:
+        model: A write model, or a view.
+        events: In the order in which they happened.
+    """
+    if isinstance(model, View):
+        return GivenView(model, events)
+    return GivenModel(model, events)
+
+
+class GivenModel:
+    """Events that a write model decides upon."""
+
+    def __init__(self, model: Model, events: tuple[object, ...]) -> None:
+        self._model = model
+        self._events = events
+        for event in events:
+            if type(event) not in model.decider.evolves:
+                known = ", ".join(sorted(t.__name__ for t in model.decider.evolves))
+                raise AssertionError(
+                    f"{model!r} has no evolve for {type(event).__name__} (it has: {known})."
+                )
+
+    def when(
+        self,
+        command: object,
+        *,
+        at: datetime = NOW,
+        by: Principal = ANONYMOUS,
+        id: str = "test-command",
+    ) -> Decided:
+        """Decides a command, as the engine would: checked first, on the state of its stream.
+
+        Args:
+            at: `context.now`.
+            by: `context.principal`.
+            id: `context.command_id`, from which `context.new_id(…)` derives.
+        """
+        decider = self._model.decider
+        if type(command) not in decider.decides:
+            known = ", ".join(sorted(t.__name__ for t in decider.decides))
+            raise AssertionError(
+                f"{self._model!r} does not decide {type(command).__name__} (it decides: {known})."
+            )
+        name = kebab(type(command))
+        try:
+            command, _ = MessageType(type(command), name).check(command)
+        except InvalidMessage as invalid:
+            return Decided(command, None, invalid)
+        state = _state(decider, self._relevant(command), self._model.stream(command))
+        before = deepcopy(state)
+        context = Context(at, by, by.tenant, id)
+        try:
+            events = decider.decide(command, state, context)
+        except Refused as refused:
+            return Decided(command, None, refused)
+        _refuse_change("decide", before, state)
+        _state(decider, (*self._relevant(command), *events), self._model.stream(command))
+        return Decided(command, events, None)
+
+    def _relevant(self, command: object) -> tuple[object, ...]:
+        """For a boundary, the events under the tags that the command reads."""
+        if isinstance(self._model, EventSourced):
+            return self._events
+        items = self._model.reads(command)
+        tags = self._model.tags
+        return tuple(
+            event
+            for event in self._events
+            if any(set(item) <= set(tags[type(event)](event)) for item in items)
+        )
+
+
+class Decided:
+    """What a command gave."""
+
+    def __init__(
+        self, command: object, events: list[Any] | None, error: Refused | InvalidMessage | None
+    ) -> None:
+        self._command = command
+        self._events = events
+        self._error = error
+
+    def then(self, *events: object) -> None:
+        """It gave exactly these events, in this order; none for `then()`."""
+        if self._events is None:
+            raise AssertionError(
+                f"{self._command!r} was expected to give {list(events)!r}, "
+                f"but: {type(self._error).__name__}: {self._error}"
+            )
+        _compare("events", list(events), self._events)
+
+    def refused(self, code: str) -> None:
+        """It was refused with this code."""
+        if not isinstance(self._error, Refused):
+            raise AssertionError(
+                f"{self._command!r} was expected to be refused with {code!r}, but "
+                + (f"gave {self._events!r}" if self._error is None else f"{self._error}")
+            )
+        if self._error.code != code:
+            raise AssertionError(
+                f"{self._command!r} was expected to be refused with {code!r}, but was with "
+                f"{self._error.code!r} ({self._error.message})"
+            )
+
+    def invalid(self, field: str) -> None:
+        """It was not even decided: this field breaks its type or its constraint."""
+        if not isinstance(self._error, InvalidMessage) or self._error.field != field:
+            raise AssertionError(
+                f"{self._command!r} was expected to be invalid at {field!r}, but "
+                + (f"gave {self._events!r}" if self._error is None else f"{self._error}")
+            )
+
+
+class GivenView(Generic[R]):
+    """Events that a view has taken in."""
+
+    def __init__(self, view: View[R], events: tuple[object, ...]) -> None:
+        self._view = view
+        self._rows: dict[tuple[Any, ...], R | None] = {}
+        for place, event in enumerate(events, 1):
+            if type(event) not in view.projects and type(event) not in view.splits:
+                known = ", ".join(sorted(t.__name__ for t in view.events))
+                raise AssertionError(
+                    f"{view!r} does not take {type(event).__name__} (it takes: {known})."
+                )
+            self._take(event, _recorded(event, place, "test"))
+
+    def _take(self, event: object, recorded: Recorded[Any]) -> None:
+        before_event = deepcopy(event)
+        for key, item in self._view.items(event, recorded):
+            row = self._rows.get(key)
+            before = deepcopy(row)
+            after = self._view.fold(key, row, item, recorded)
+            _refuse_change("project", before, row)
+            self._rows[key] = after
+        _refuse_change("project", before_event, event)
+
+    def shows(self, *rows: R) -> None:
+        """The view has exactly these rows, in any order."""
+        found = [row for row in self._rows.values() if row is not None]
+        _compare("rows", sorted(rows, key=repr), sorted(found, key=repr))
+
+
+def _state(decider: Decider[Any], events: tuple[object, ...], stream: str) -> Any:
+    state: Any = decider.initial
+    for place, event in enumerate(events, 1):
+        if type(event) not in decider.evolves:
+            raise AssertionError(f"decide gave {type(event).__name__}, which evolve does not take.")
+        before, event_before = deepcopy(state), deepcopy(event)
+        after = decider.evolve(state, event, lambda e=event, p=place: _recorded(e, p, stream))
+        _refuse_change("evolve", before, state)
+        _refuse_change("evolve", event_before, event)
+        state = after
+    return state
+
+
+def _recorded(event: object, place: int, stream: str) -> Recorded[Any]:
+    return Recorded(
+        event=event,
+        position=place,
+        stream=stream,
+        version=place,
+        name=kebab(type(event)),
+        time=NOW,
+        principal=ANONYMOUS.id,
+        tenant="",
+        causation_id="test-cause",
+        correlation_id="test-cause",
+    )
+
+
+def _refuse_change(function: str, before: object, after: object) -> None:
+    if before != after:
+        raise BadResult(
+            function,
+            f"changed what it was given: {before!r} became {after!r}. Return a new value instead.",
+        )
+
+
+def _compare(what: str, expected: list[Any], found: list[Any]) -> None:
+    if expected == found:
+        return
+    difference = "\n".join(
+        unified_diff(
+            pformat(expected, width=88).splitlines(),
+            pformat(found, width=88).splitlines(),
+            "expected",
+            "found",
+            lineterm="",
+        )
+    )
+    raise AssertionError(f"other {what} than expected:\n{difference}")

@@ -1,0 +1,124 @@
+"""A model whose truth is its stream of events: one stream per key, one decision at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from msgspec import inspect
+
+from diptych.errors import InvalidMessage, WiringError
+from diptych.message import Recorded
+from diptych.write.decider import Decider
+
+S = TypeVar("S")
+
+Key: TypeAlias = str | Callable[[Any], Any]
+Merge: TypeAlias = Callable[[Any, Sequence[Recorded[Any]]], bool]
+
+
+class EventSourced(Generic[S]):
+    """Keeps a decider's state as the stream `name:key`.
+
+    Args:
+        name: Of the model; the first part of its streams' names.
+        key: Field of each command that names its stream, or a function of the command.
+        keys: Where a command has another one.
+        merge: With `seen=`, whether a command may go on although it has not seen these events.
+
+    Raises:
+        WiringError: A malformed name, or a command without the key's field.
+    """
+
+    kind = "event-sourced"
+
+    def __init__(
+        self,
+        name: str,
+        decider: Decider[S],
+        *,
+        key: Key,
+        keys: Mapping[type, Key] | None = None,
+        merge: Merge | None = None,
+    ) -> None:
+        check_model_name(name)
+        self.name = name
+        self.decider = decider
+        self.merge = merge
+        self._key = key_functions(name, decider.decides, key, keys or {})
+
+    def stream(self, command: Any) -> str:
+        """The stream that this command is about.
+
+        Raises:
+            InvalidMessage: Its key is empty, or no str, int or UUID.
+        """
+        return f"{self.name}:{key_text(command, self._key[type(command)])}"
+
+    def __repr__(self) -> str:
+        return f"EventSourced({self.name!r})"
+
+
+def check_model_name(name: str) -> None:
+    """A model's name begins its streams' names, so it has no colon."""
+    if not name or ":" in name or not name.isprintable() or len(name) > 100:
+        raise WiringError(
+            f"{name!r} cannot name a model: it begins the names of its streams. "
+            "Use a short word without a colon, such as 'order'."
+        )
+
+
+def key_functions(
+    model: str, commands: Mapping[type, Any], key: Key, keys: Mapping[type, Key]
+) -> dict[type, Callable[[Any], Any]]:
+    """How each command tells its key."""
+    for type_ in keys:
+        if type_ not in commands:
+            raise WiringError(
+                f"{model}: keys= names {type_.__name__}, which its decide does not take. Remove it."
+            )
+    return {type_: key_function(model, type_, keys.get(type_, key)) for type_ in commands}
+
+
+def key_function(owner: str, type_: type, key: Key) -> Callable[[Any], Any]:
+    """Reads a key off a message.
+
+    Raises:
+        WiringError: The message has no such field.
+    """
+    if callable(key):
+        return key
+    try:
+        info = inspect.type_info(type_)
+        fields = [field.name for field in getattr(info, "fields", ())]
+    except Exception as error:
+        raise WiringError(f"{owner}: {type_.__name__} cannot be a message: {error}.") from error
+    if key not in fields:
+        raise WiringError(
+            f"{owner}: {type_.__name__} has no field {key!r} (it has: {', '.join(fields)}). "
+            f"Name its own: keys={{{type_.__name__}: 'field'}}, or a function of it."
+        )
+    return attrgetter(key)
+
+
+def key_text(command: Any, key: Callable[[Any], Any]) -> str:
+    """The key as it stands in a stream's name.
+
+    Raises:
+        InvalidMessage: It is empty, too long, or no str, int or UUID.
+    """
+    value = key(command)
+    if value.__class__ is not str:
+        if isinstance(value, bool) or not (
+            isinstance(value, int | str) or type(value).__name__ == "UUID"
+        ):
+            raise InvalidMessage(
+                type(command).__name__, "", f"its key {value!r} is no str, int or UUID"
+            )
+        value = str(value)
+    if not 0 < len(value) <= 500:
+        raise InvalidMessage(
+            type(command).__name__, "", f"its key has {len(value)} characters, 1 to 500 will do"
+        )
+    return value
