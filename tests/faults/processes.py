@@ -56,7 +56,9 @@ class Told:
     def outcome(self) -> Outcome:
         if self.position is not None:
             return "ok"
-        return "failed" if self.refused else "unknown"
+        if self.refused or self.fault == "StreamConflict":
+            return "failed"  # both promise that nothing happened
+        return "unknown"
 
 
 def told(lines: Iterable[str | bytes]) -> list[Told]:

@@ -98,6 +98,10 @@ def test_four_writers_and_two_readers_agree_on_one_log(
     answered = [call for call in said if call.outcome == "ok"]
     if len(answered) < 200:
         raise RuntimeError(f"only {len(answered)} commands were answered: no test of anything")
+    conflicts = sum(call.fault == "StreamConflict" for call in said)
+    print(f"{len(answered)} answered, {conflicts} conflicts outlived their retries")
+    if conflicts > len(said) / 100:
+        raise RuntimeError(f"{conflicts} of {len(said)} commands ended in a conflict")
     unknown = [call for call in said if call.outcome == "unknown"]
     faults = {f"{call.fault}: {call.message}" for call in unknown}
     if unknown:

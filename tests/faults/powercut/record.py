@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.faults.powercut.fingerprint import fingerprint
+
 _READS = (
     "select",
     "explain",
@@ -45,9 +47,10 @@ class Script:
 
         def traced(sql: str) -> None:
             nonlocal inside
-            text = " ".join(sql.lower().split())
-            if text.startswith("--"):
-                return  # a trigger's own statements run again by themselves
+            lines = [line for line in sql.splitlines() if not line.lstrip().startswith("--")]
+            text = " ".join(" ".join(lines).lower().split())
+            if not text:
+                return  # a trigger's name: what it does, it will do again by itself
             if text.startswith("begin"):
                 inside = [sql]
             elif text.startswith(("commit", "end")):
@@ -123,6 +126,14 @@ async def book(script: Script, file: Path, commands: int) -> None:
         await ledger_app.settled(timeout=30)
 
 
+def left_by_the_adapter(file: Path) -> str:
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        return fingerprint(connection)
+    finally:
+        connection.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("script", type=Path)
@@ -131,7 +142,9 @@ def main() -> None:
     script = Script("select max(position) from diptych_events")
     follow_all(script)
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(book(script, Path(folder) / "ledger.db", asked.commands))
+        file = Path(folder) / "ledger.db"
+        asyncio.run(book(script, file, asked.commands))
+        script.lines.append({"end": left_by_the_adapter(file)})
     asked.script.write_text("".join(json.dumps(line) + "\n" for line in script.lines))
 
 

@@ -10,7 +10,6 @@ stood after some commit, and that commit may not be older than the last acknowle
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import random
 import sys
@@ -29,6 +28,7 @@ from tests.faults.powercut.disk import (
     Truncate,
     Write,
 )
+from tests.faults.powercut.fingerprint import fingerprint
 
 FILE = "/power.db"
 
@@ -54,21 +54,6 @@ class Findings:
     def note(self, what: str) -> None:
         if len(self.first) < 5:
             self.first.append(what)
-
-
-def fingerprint(connection: Any) -> str:
-    """Schema and rows of every table, in an order that does not depend on storage."""
-    digest = hashlib.blake2b(digest_size=16)
-    tables = connection.execute("select name, sql from sqlite_master order by name").fetchall()
-    for name, sql in tables:
-        digest.update(repr((name, sql)).encode())
-    for (name,) in connection.execute(
-        "select name from sqlite_master where type = 'table' order by name"
-    ).fetchall():
-        rows = connection.execute(f'select * from "{name}"').fetchall()
-        for row in sorted(map(repr, rows)):
-            digest.update(row.encode())
-    return digest.hexdigest()
 
 
 def _open(disk: Disk, name: str) -> tuple[Any, MemoryVFS]:
@@ -100,6 +85,9 @@ def run_script(
             connection.close()
             vfs.unregister()
             connection, vfs = _open(disk, "recording")
+        elif "end" in line:
+            if fingerprint(connection) != line["end"]:
+                raise ScriptBroken("the script does not lead to what the adapter left")
         elif "sql" in line:
             _execute(connection, line["sql"], synchronous, checkpoint)
             if not connection.in_transaction:
