@@ -42,7 +42,7 @@ from diptych.read.port import Shape, ViewStore
 from diptych.read.projecting import Projecting
 from diptych.read.query import Answerer, Freshness, Queries, answering
 from diptych.read.view import View
-from diptych.subscription.runner import BATCH, Runner
+from diptych.subscription.runner import BATCH, Runner, news
 from diptych.write.boundary import Boundary
 from diptych.write.dispatch import Dispatch, WriteModel
 from diptych.write.event_sourced import EventSourced
@@ -382,7 +382,7 @@ class Log:
             for stored in batch.events:
                 yield self._codec.recorded(stored)
             if batch.through == after:
-                await self._store.wait_for_news(after)
+                await news(self._store, after)
             after = batch.through
 
     async def head(self) -> Position:

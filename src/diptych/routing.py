@@ -84,7 +84,7 @@ def resolve(function: Callable[..., Any], parameter: str, annotation: Any) -> An
 
 def _filled(cell: Any) -> bool:
     try:
-        cell.cell_contents
+        _ = cell.cell_contents
     except ValueError:
         return False
     return True
@@ -131,7 +131,7 @@ def routes(
     Raises:
         WiringError: Wrong, missing or double routes, in words.
     """
-    listed: Iterable[Any] = functions if isinstance(functions, Sequence) else [functions]
+    listed: Sequence[Callable[..., Any]] = [functions] if callable(functions) else functions
     found: list[Route] = []
     taken: dict[type, str] = {}
     for function in listed:

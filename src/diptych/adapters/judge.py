@@ -166,7 +166,7 @@ class Judge:
         for stored, event in self.events:
             if stored.tenant == tenant and stored.position > after and matches(query, event):
                 causes.add(stored.causation)
-        return causes == condition.besides
+        return frozenset(causes) == condition.besides
 
 
 def matches(query: Tagged, event: NewEvent) -> bool:

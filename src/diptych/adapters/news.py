@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from diptych.errors import Fault
 from diptych.message import Position
@@ -63,10 +64,8 @@ class News:
         while self._waiters:
             await asyncio.sleep(pause)
             before = self._head
-            try:
+            with suppress(Fault):  # whoever reads will be told; those who wait go on waiting
                 self.tell(await self._ask())
-            except Fault:
-                pass  # whoever reads will be told; those who wait go on waiting
             pause = SOONEST if self._head != before else min(pause * 1.5, LATEST)
             self._waiters = [entry for entry in self._waiters if not entry[1].done()]
         self._poll = None

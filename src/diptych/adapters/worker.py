@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._gathered: list[Job] = []
+        self._ended = asyncio.Event()
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -56,18 +58,20 @@ class Worker:
                     results.append((job, job[0](), None))
                 except BaseException as error:
                     results.append((job, None, error))
-            try:
-                self._loop.call_soon_threadsafe(_deliver, results)
-            except RuntimeError:
-                return  # the loop is closed: nobody waits any more
+            self._tell(_deliver, results)
+        self._tell(self._ended.set)
+
+    def _tell(self, callback: Callable[..., None], *values: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(callback, *values)
 
     async def close(self) -> None:
         """Finishes what it was given, then ends."""
         if self._gathered:
             self._hand_over()
         self._queue.put(None)
-        while self._thread.is_alive():
-            await asyncio.sleep(0.001)
+        await self._ended.wait()
+        self._thread.join()
 
 
 def _deliver(results: list[tuple[Job, Any, BaseException | None]]) -> None:

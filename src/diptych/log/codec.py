@@ -102,6 +102,11 @@ class MessageType(Generic[M]):
         return _fields(self.info, ())
 
 
+def message_type(type_: type, name: str) -> MessageType[Any]:
+    """A `MessageType` for a class that is known at run time only."""
+    return MessageType[Any](type_, name)
+
+
 def _fields(info: inspect.Type, above: tuple[type, ...]) -> dict[str, str]:
     fields = cast("inspect.DataclassType | inspect.StructType", info)
     return {
@@ -177,7 +182,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, str | bytes | int | float | Decimal | datetime) or value is None:
         yield path, value
     elif isinstance(value, Mapping):
-        for key, inner in cast("Mapping[Any, Any]", value).items():
+        for key, inner in cast("Any", value).items():
             yield from _leaves(key, f"{path}[{key!r}]")
             yield from _leaves(inner, f"{path}[{key!r}]")
     elif isinstance(value, list | tuple | set | frozenset):
@@ -222,7 +227,9 @@ class EventCodec:
         chains: Mapping[str, Sequence[Callable[[dict[str, Any]], dict[str, Any]]]],
         limit: int,
     ) -> None:
-        self._by_type = {type_: MessageType(type_, names.take("event", type_)) for type_ in types}
+        self._by_type: dict[type, MessageType[Any]] = {
+            type_: message_type(type_, names.take("event", type_)) for type_ in types
+        }
         self._by_name = {message.name: message for message in self._by_type.values()}
         self._upcasters = Upcasters(chains, frozenset(self._by_name))
         self._schemas = {name: self._upcasters.schema(name) for name in self._by_name}
@@ -259,7 +266,7 @@ class EventCodec:
             BadResult: `function` gave something that is no event here, or breaks its types.
             MessageTooLarge: Over the limit.
         """
-        message = self._by_type.get(type(event))
+        message = self._by_type.get(event.__class__)
         if message is None:
             known = ", ".join(sorted(type_.__name__ for type_ in self._by_type))
             raise BadResult(

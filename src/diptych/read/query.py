@@ -10,7 +10,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from diptych.errors import NestedCall, Stale, UnknownMessage, WiringError, WrongRows
-from diptych.log.codec import MessageType, from_micros
+from diptych.log.codec import MessageType, from_micros, message_type
 from diptych.log.names import Names
 from diptych.message import Answer, Clock, Position, Query
 from diptych.read.port import Session, Shape, Snapshot, ViewStore
@@ -133,8 +133,10 @@ def _typed(type_: type[T], columns: Sequence[str], rows: Iterable[Sequence[Any]]
     if (
         type_ in SCALARS
         or not hasattr(type_, "__annotations__")
-        or (len(columns) == 1
-        and not (hasattr(type_, "__dataclass_fields__") or hasattr(type_, "__struct_fields__")))
+        or (
+            len(columns) == 1
+            and not (hasattr(type_, "__dataclass_fields__") or hasattr(type_, "__struct_fields__"))
+        )
     ):
         if len(columns) != 1:
             raise WrongRows(
@@ -222,7 +224,7 @@ class Queries:
             )
         (route,) = routes([answer], message=0, arity=1, facts=Views, what="answer")
         for type_ in route.types:
-            if not issubclass(type_, Query):
+            if Query not in type_.__mro__:
                 raise WiringError(
                     f"answer {name} takes {type_.__name__}, which is no Query. "
                     f"Write `class {type_.__name__}(Query[…])`."
@@ -232,7 +234,7 @@ class Queries:
                     f"query {type_.__name__} is answered by "
                     f"{name_of(self._entries[type_].answer)} and by {name}. Each has one answerer."
                 )
-            message = MessageType(cast("type[Any]", type_), names.take("query", type_))
+            message = message_type(type_, names.take("query", type_))
             self._entries[type_] = _Entry(message, answer)
 
     async def answer(

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from diptych.errors import BadResult, WiringError
-from diptych.log.codec import MessageType
+from diptych.log.codec import MessageType, message_type
 from diptych.log.names import Stamp
 from diptych.message import Recorded
 from diptych.routing import Functions, Route, name_of, routes, table
@@ -64,7 +64,7 @@ class View(Generic[R]):
         )
         _refuse_missing(what, row, self.key, "Each row needs it")
         self._row_key = _reader(self.key)
-        given = keys or {}
+        given: Mapping[type, Key] = keys or {}
         for type_ in given:
             if type_ not in self.projects:
                 raise WiringError(
@@ -87,7 +87,7 @@ class View(Generic[R]):
 
     def items(self, event: Any, recorded: Recorded[Any] | None) -> Iterable[tuple[KeyValues, Any]]:
         """What the event says, row by row: key and item."""
-        route = self.splits.get(type(event))
+        route = self.splits.get(event.__class__)
         if route is None:
             return ((self._keys[type(event)](event), event),)
         items: Iterable[Any] = (
@@ -95,7 +95,7 @@ class View(Generic[R]):
         )
         keyed: list[tuple[KeyValues, Any]] = []
         for item in items:
-            key = self._keys.get(type(item))
+            key = self._keys.get(item.__class__)
             if key is None:
                 raise BadResult(
                     name_of(route.function),
@@ -147,7 +147,8 @@ def _key_reader(what: str, type_: type, key: Key, length: int) -> Callable[[Any]
 
         def values(message: Any) -> KeyValues:
             found = function(message)
-            return found if isinstance(found, tuple) else (found,)
+            key: KeyValues = found if found.__class__ is tuple else (found,)
+            return key
 
         return values
     fields = (key,) if isinstance(key, str) else key
@@ -165,7 +166,7 @@ def _key_reader(what: str, type_: type, key: Key, length: int) -> Callable[[Any]
 
 
 def _refuse_missing(what: str, type_: type, fields: Sequence[str], remedy: str) -> None:
-    have = list(MessageType(type_, type_.__name__).shape())
+    have = list(message_type(type_, type_.__name__).shape())
     for field in fields:
         if field not in have:
             raise WiringError(

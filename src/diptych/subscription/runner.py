@@ -19,6 +19,14 @@ LONGEST_PAUSE = 30.0
 _log = logging.getLogger("diptych.subscription")
 
 
+async def news(store: Store, after: Position) -> None:
+    """Returns when there may be something after a position: told by the store, or after a while."""
+    if isinstance(store, Wakes):
+        await store.wait_for_news(after)
+    else:
+        await asyncio.sleep(FIRST_PAUSE)
+
+
 class Runner:
     """Keeps one follower going until it is stopped.
 
@@ -57,7 +65,5 @@ class Runner:
             if batch.through > self.position:
                 self.position = await self._follower.take(batch, after=self.position)
                 self.failure = None
-            elif isinstance(self._store, Wakes):
-                await self._store.wait_for_news(self.position)
             else:
-                await asyncio.sleep(FIRST_PAUSE)
+                await news(self._store, self.position)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from datetime import UTC, datetime
 from difflib import unified_diff
+from functools import partial
 from pprint import pformat
 from typing import Any, Generic, TypeVar, overload
 
@@ -181,7 +182,7 @@ def _state(decider: Decider[Any], events: tuple[object, ...], stream: str) -> An
         if type(event) not in decider.evolves:
             raise AssertionError(f"decide gave {type(event).__name__}, which evolve does not take.")
         before, event_before = deepcopy(state), deepcopy(event)
-        after = decider.evolve(state, event, lambda e=event, p=place: _recorded(e, p, stream))
+        after = decider.evolve(state, event, partial(_recorded, event, place, stream))
         _refuse_change("evolve", before, state)
         _refuse_change("evolve", event_before, event)
         state = after

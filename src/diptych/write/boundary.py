@@ -7,7 +7,7 @@ under its tags; the same question is the condition of its append.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from diptych.errors import InvalidMessage, WiringError
 from diptych.routing import Functions, name_of, routes, table
@@ -77,7 +77,7 @@ class Boundary(Generic[S]):
         items: set[tuple[str, ...]] = set()
         for tag in given:
             item = (tag,) if isinstance(tag, str) else tuple(sorted(set(tag)))
-            if not item or not all(isinstance(t, str) and t for t in item):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not item or not all(isinstance(t, str) and t for t in cast("tuple[Any, ...]", item)):
                 raise InvalidMessage(
                     type(command).__name__, "", f"{self.name} reads {tag!r}, which is no tag"
                 )

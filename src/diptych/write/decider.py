@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from diptych.errors import BadResult
 from diptych.message import Context, Recorded
@@ -56,7 +56,7 @@ class Decider(Generic[S]):
             events = route.function(command, state)
         if events.__class__ is list:
             return events
-        if isinstance(events, tuple):
+        if events.__class__ is tuple:
             return list(events)
         raise BadResult(
             name_of(route.function),
@@ -67,8 +67,8 @@ class Decider(Generic[S]):
         """The state after one more event. `recorded` is asked only where the function wants it."""
         route = self.evolves[type(event)]
         if route.wants_facts:
-            return route.function(state, event, recorded())
-        return route.function(state, event)
+            return cast("S", route.function(state, event, recorded()))
+        return cast("S", route.function(state, event))
 
     def fold(self, events: Iterable[Any]) -> S:
         """The state after all these events, for functions that need no `Recorded`."""

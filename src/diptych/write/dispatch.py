@@ -22,7 +22,7 @@ from diptych.errors import (
     UnknownMessage,
     WiringError,
 )
-from diptych.log.codec import EventCodec, MessageType, to_micros
+from diptych.log.codec import EventCodec, MessageType, message_type, to_micros
 from diptych.log.commit import (
     Appended,
     Cause,
@@ -259,15 +259,18 @@ class Dispatch:
 
     async def _commit(self, commit: Commit, standing: Standing, tenant: str, id: str) -> Committed:
         """Sends a commit and tells those who stand on it what became of it."""
-        committed: Committed | None = None
         try:
             committed = await self._store.commit(commit)
         except CommitUnknown:
-            committed = await self._store.outcome(tenant, id)
-            if committed is None:
+            standing.arrived(None)
+            settled = await self._store.outcome(tenant, id)
+            if settled is None:
                 raise
-        finally:
-            standing.arrived(committed)
+            return settled
+        except BaseException:
+            standing.arrived(None)
+            raise
+        standing.arrived(committed)
         return committed
 
     async def _refuse_unseen(
@@ -346,7 +349,7 @@ def _entries(
                     f"command {type_.__name__} is taken by {entries[type_].model!r} and by "
                     f"{model!r}. One model decides a command; let the other react to its events."
                 )
-            message = MessageType(type_, names.take("command", type_))
+            message = message_type(type_, names.take("command", type_))
             entries[type_] = _Entry(message, model, ground)
     return entries
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from diptych.errors import StreamConflict
@@ -218,7 +219,7 @@ class StreamGround:
     def after(self, state: Any, events: list[Any], facts: Callable[[int], Recorded[Any]]) -> Any:
         evolve = self._model.decider.evolve
         for index, event in enumerate(events):
-            state = evolve(state, event, lambda i=index: facts(i))
+            state = evolve(state, event, partial(facts, index))
         return state
 
     @property

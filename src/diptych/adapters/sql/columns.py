@@ -189,12 +189,12 @@ def _column(name: str, info: inspect.Type, annotation: Any) -> Column:
         case inspect.UUIDType():
             return Column(name, "TEXT", nullable, _uuid, UUID)
         case inspect.EnumType(cls=cls):
-            kinds = {type(member.value) for member in cls}
+            kinds: set[Any] = {member.value.__class__ for member in cls}
             if kinds <= {str} or kinds <= {int}:
                 sql: SqlType = "TEXT" if kinds <= {str} else "INTEGER"
                 return Column(name, sql, nullable, _enum(cls), cls)
         case inspect.LiteralType(values=values):
-            kinds = {type(value) for value in values}
+            kinds = {value.__class__ for value in values}
             if kinds <= {str} or kinds <= {int}:
                 allowed = frozenset(values)
                 sql = "TEXT" if kinds <= {str} else "INTEGER"

@@ -28,7 +28,7 @@ _IMPL: dict[str, type[TypeEngine[Any]]] = {
 class PythonValue(TypeDecorator[Any]):
     """A column whose values are converted as the engine converts them."""
 
-    impl = Text
+    impl: type[TypeEngine[Any]] | TypeEngine[Any] = Text
     cache_ok = True
 
     def __init__(self, column: Column, table: str) -> None:

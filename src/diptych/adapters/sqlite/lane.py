@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import authorize_reading, fault
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection as SqlConnection
 
     from diptych.adapters.sqlite.views import Tables
-
-T = TypeVar("T")
 
 SELECT_OLDEST = "SELECT time FROM diptych_events WHERE position > ? ORDER BY position LIMIT 1"
 SELECT_CHECKPOINTS = "SELECT name, position FROM diptych_checkpoints"
@@ -34,7 +32,7 @@ class LogInFile:
     """The log is in the same file, so it is of the same snapshot."""
 
     def head(self, connection: sqlite3.Connection) -> Position:
-        return connection.execute(schema.SELECT_HEAD).fetchone()[0]
+        return cast("Position", connection.execute(schema.SELECT_HEAD).fetchone()[0])
 
     def oldest(self, connection: sqlite3.Connection, after: Position) -> int | None:
         row = connection.execute(SELECT_OLDEST, (after,)).fetchone()

@@ -123,7 +123,10 @@ def select_tagged(columns: str, items: tuple[tuple[str, ...], ...], names: int) 
     """Events under tags: tenant and position for each item, then its tags; last the names."""
     found: list[str] = []
     for item in items:
-        further = " AND EXISTS (SELECT 1 FROM diptych_tags u WHERE u.tenant = t.tenant AND u.tag = ? AND u.position = t.position)"
+        further = (
+            " AND EXISTS (SELECT 1 FROM diptych_tags u "
+            "WHERE u.tenant = t.tenant AND u.tag = ? AND u.position = t.position)"
+        )
         found.append(
             "SELECT t.position FROM diptych_tags t WHERE t.tenant = ? AND t.position > ? "
             "AND t.tag = ?" + further * (len(item) - 1)

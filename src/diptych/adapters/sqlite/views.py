@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from diptych.adapters.news import News
@@ -82,7 +83,7 @@ class SqlViews:
 
     def _add(self, shapes: Sequence[Shape]) -> list[str]:
         for shape in shapes:
-            self._news[shape.checkpoint] = News(lambda s=shape: self.checkpoint(s))
+            self._news[shape.checkpoint] = News(partial(self.checkpoint, shape))
         return self.tables.add(shapes)
 
     async def save(
@@ -189,7 +190,8 @@ class SqliteViews(SqlViews):
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         reading, connection = self._reading, self._connection
-        assert reading is not None and connection is not None
+        assert reading is not None
+        assert connection is not None
         return reading.run(lambda: work(connection))
 
 

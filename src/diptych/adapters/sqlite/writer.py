@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -191,10 +192,8 @@ class Writer:
             raise fault(error, self._path) from error
 
     def _rollback_quietly(self) -> None:
-        try:
+        with suppress(sqlite3.Error):  # it is beyond that; the next group will say so
             self._rollback()
-        except sqlite3.Error:
-            pass  # the connection is beyond it; the next group will say so
 
     def _sweep(self, commits: int) -> None:
         """Now and then, forgets some outcomes that are older than the retention."""
@@ -202,10 +201,8 @@ class Writer:
         if self._since_sweep < SWEEP:
             return
         self._since_sweep = 0
-        try:
+        with suppress(Fault, sqlite3.Error):  # nothing depends on it; the next one tries again
             self.transact(self._sweep_some)
-        except (Fault, sqlite3.Error):
-            pass  # nothing depends on it; the next sweep tries again
 
     def _sweep_some(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute(
