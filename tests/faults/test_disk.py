@@ -213,14 +213,17 @@ def _fill(ballast: Path) -> None:
 
 
 _AS_NOBODY = """
-import asyncio, os, sys
+import asyncio, os, sys, tempfile
 from pathlib import Path
 from tests.faults.ledger import app
-if os.geteuid() == 0:
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
 async def main():
+    with tempfile.TemporaryDirectory() as folder:
+        async with app(Path(folder) / "all.modules.are.loaded", view=True):
+            pass
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
     try:
         async with app(Path(sys.argv[1])):
             print("opened")
