@@ -139,7 +139,7 @@ async def hoard(file: Path, events: int) -> dict[str, Any]:
 
 
 class Work:
-    """Counts what SQLite does, in units of 100 steps of its virtual machine, on all connections."""
+    """Counts what SQLite does, in units of 10 steps of its virtual machine, on all connections."""
 
     def __init__(self) -> None:
         self.units = 0
@@ -147,7 +147,7 @@ class Work:
 
         def counted(database: Any, *arguments: Any, **named: Any) -> sqlite3.Connection:
             connection = connect(database, *arguments, **named)
-            connection.set_progress_handler(self._count, 100)
+            connection.set_progress_handler(self._count, 10)
             return connection
 
         sqlite3.connect = counted  # type: ignore[assignment]
