@@ -17,7 +17,7 @@ from reservation.reservations.stay import Party, Stay
 
 CITY, RESORT = "City Hotel", "Resort Hotel"
 
-MONTHS = dict(
+MONTHS: dict[str, int] = dict(
     zip(
         (
             "January February March April May June July August September October November December"

@@ -156,8 +156,12 @@ async def _serve(server: Server, listening: socket.socket) -> None:
     # uvicorn raises the signal again when it has ended; then it is ours to end in order
     for each in (signal.SIGINT, signal.SIGTERM):
         with suppress(ValueError):  # only the main thread may
-            signal.signal(each, lambda *_: None)
+            signal.signal(each, _ended)
     await server.serve(sockets=[listening])
+
+
+def _ended(sig: int, frame: FrameType | None) -> None:
+    """The server has heard it already."""
 
 
 def _config(desk: FrontDesk, hosts: list[str]) -> uvicorn.Config:

@@ -4,6 +4,7 @@ A boundary instead of one aggregate per hotel: a reservation is decided against 
 take, and against nothing else. Two stays that share no night never wait for one another.
 """
 
+from collections.abc import Callable, Iterable
 from datetime import date
 
 from diptych import Boundary, Decider
@@ -77,8 +78,8 @@ def tags(event: Event) -> list[str]:
             return [own]
 
 
-def reservation_model(rooms: Rooms) -> Boundary:
-    decide = [
+def reservation_model(rooms: Rooms) -> Boundary[Reservation]:
+    decide: list[Callable[..., Iterable[Event]]] = [
         request,
         accept_within(rooms),
         request_cancellation,
@@ -87,7 +88,7 @@ def reservation_model(rooms: Rooms) -> Boundary:
         check_out,
         mark_no_show,
     ]
-    evolve = [
+    evolve: list[Callable[..., Reservation]] = [
         requested,
         accepted,
         rejected,

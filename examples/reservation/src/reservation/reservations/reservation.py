@@ -27,6 +27,7 @@ class Booking:
     """The command's own reservation."""
 
     reservation_id: str
+    guest: str
     stay: Stay
     segment: str
     rate: Decimal
@@ -61,7 +62,14 @@ class Reservation:
         return self.own
 
     def requested(self, event: ReservationRequested) -> "Reservation":
-        own = Booking(event.reservation_id, event.stay, event.segment, event.rate, Status.REQUESTED)
+        own = Booking(
+            reservation_id=event.reservation_id,
+            guest=event.guest,
+            stay=event.stay,
+            segment=event.segment,
+            rate=event.rate,
+            status=Status.REQUESTED,
+        )
         return Reservation(own, self.taken)
 
     def turned(self, reservation_id: str, status: Status) -> "Reservation":

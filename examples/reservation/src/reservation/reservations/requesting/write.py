@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from diptych import Context, Refused
 from reservation.reservations.events import ReservationRequested
-from reservation.reservations.reservation import Reservation
+from reservation.reservations.reservation import Booking, Reservation
 from reservation.reservations.stay import Party, Stay
 
 
@@ -26,7 +26,9 @@ def request(
     command: RequestReservation, reservation: Reservation, context: Context
 ) -> list[ReservationRequested]:
     if reservation.own is not None:
-        raise Refused("requested_already", f"reservation {command.reservation_id} exists")
+        if _same(command, reservation.own):
+            return []
+        raise Refused("requested_already", f"{command.reservation_id} is another guest's")
     if command.party.guests == 0:
         raise Refused("no_guest", "a reservation needs at least one guest")
     if command.stay.arrival < context.now.date():
@@ -43,6 +45,12 @@ def request(
             command.rate,
         )
     ]
+
+
+def _same(command: RequestReservation, booking: Booking) -> bool:
+    """Whether it is the request that was taken down before, come once more."""
+    asked = (command.guest, command.stay, command.segment, command.rate)
+    return asked == (booking.guest, booking.stay, booking.segment, booking.rate)
 
 
 def requested(reservation: Reservation, event: ReservationRequested) -> Reservation:

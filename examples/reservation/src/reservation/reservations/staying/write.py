@@ -1,4 +1,7 @@
-"""CheckIn, CheckOut and MarkNoShow: what happens at the desk once a stay is accepted."""
+"""CheckIn, CheckOut and MarkNoShow: what happens at the desk once a stay is accepted.
+
+Each may come again after it was done; then nothing is left to do.
+"""
 
 from dataclasses import dataclass
 
@@ -23,23 +26,41 @@ class MarkNoShow:
 
 
 def check_in(command: CheckIn, reservation: Reservation) -> list[GuestCheckedIn]:
-    booking = _only(Status.ACCEPTED, reservation.booking(command.reservation_id))
-    return [GuestCheckedIn(command.reservation_id, booking.stay)]
+    booking = reservation.booking(command.reservation_id)
+    match booking.status:
+        case Status.ACCEPTED:
+            return [GuestCheckedIn(command.reservation_id, booking.stay)]
+        case Status.CHECKED_IN | Status.CHECKED_OUT:
+            return []
+        case _:
+            raise _is_not(Status.ACCEPTED, booking)
 
 
 def check_out(
     command: CheckOut, reservation: Reservation, context: Context
 ) -> list[GuestCheckedOut]:
-    booking = _only(Status.CHECKED_IN, reservation.booking(command.reservation_id))
-    revenue = booking.rate * booking.stay.nights
-    left = context.now.date()
-    return [GuestCheckedOut(command.reservation_id, booking.stay, left, booking.segment, revenue)]
+    booking = reservation.booking(command.reservation_id)
+    match booking.status:
+        case Status.CHECKED_IN:
+            stay, left = booking.stay, context.now.date()
+            revenue = booking.rate * stay.nights
+            return [GuestCheckedOut(command.reservation_id, stay, left, booking.segment, revenue)]
+        case Status.CHECKED_OUT:
+            return []
+        case _:
+            raise _is_not(Status.CHECKED_IN, booking)
 
 
 def mark_no_show(command: MarkNoShow, reservation: Reservation) -> list[GuestDidNotShow]:
     """On any day: the real bookings hold one that was given up 111 days before its arrival."""
-    booking = _only(Status.ACCEPTED, reservation.booking(command.reservation_id))
-    return [GuestDidNotShow(command.reservation_id, booking.stay)]
+    booking = reservation.booking(command.reservation_id)
+    match booking.status:
+        case Status.ACCEPTED:
+            return [GuestDidNotShow(command.reservation_id, booking.stay)]
+        case Status.NO_SHOW:
+            return []
+        case _:
+            raise _is_not(Status.ACCEPTED, booking)
 
 
 def checked_in(reservation: Reservation, event: GuestCheckedIn) -> Reservation:
@@ -55,8 +76,6 @@ def did_not_show(reservation: Reservation, event: GuestDidNotShow) -> Reservatio
     return reservation.turned(event.reservation_id, Status.NO_SHOW).rooms(event.stay, -1)
 
 
-def _only(status: Status, booking: Booking) -> Booking:
-    if booking.status is not status:
-        code = f"not_{status.lower()}"
-        raise Refused(code, f"{booking.reservation_id} is {booking.status}, not {status}")
-    return booking
+def _is_not(status: Status, booking: Booking) -> Refused:
+    message = f"{booking.reservation_id} is {booking.status}, not {status}"
+    return Refused(f"not_{status.lower()}", message)
