@@ -1,0 +1,33 @@
+"""The store in Python keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from diptych.adapters.memory.store import MemoryStore
+from diptych.adapters.memory.views import MemoryViews
+from diptych.errors import ForeignStore
+from diptych.log.port import Store
+from tests.contract.commits import CONTEXT, WAITING
+from tests.contract.store_contract import StoreContract
+
+
+class TestMemoryStore(StoreContract):
+    @pytest.fixture
+    async def store(self) -> AsyncIterator[Store]:
+        store = MemoryStore(waiting=WAITING)
+        await store.open(CONTEXT, [])
+        views = MemoryViews(store)
+        await views.open([])
+        yield store
+        await views.close()
+        await store.close()
+
+    async def test_another_context_is_refused(self) -> None:
+        store = MemoryStore(waiting=1)
+        await store.open(CONTEXT, [])
+        await store.close()
+        with pytest.raises(ForeignStore, match="belongs to 'contract'"):
+            await store.open("another", [])
