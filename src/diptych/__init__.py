@@ -1,28 +1,35 @@
-"""CQRS for Python: a write panel, a read panel, and between them a log of domain events."""
+"""CQRS for Python: a write panel, a read panel, and between them a log of domain events.
 
-from diptych.app import App, Limits
-from diptych.errors import (
-    BadMessage,
-    BadResult,
-    CommitUnknown,
-    DiptychError,
-    Fault,
-    IdReused,
-    InvalidMessage,
-    Overloaded,
-    Refused,
-    Stale,
-    StoreFault,
-    StreamConflict,
-    UnknownMessage,
-    WiringError,
-)
-from diptych.message import Answer, Context, Position, Principal, Query, Receipt, Recorded
-from diptych.read.query import Views
-from diptych.read.view import View
-from diptych.write.boundary import Boundary
-from diptych.write.decider import Decider
-from diptych.write.event_sourced import EventSourced
+The names below are loaded when they are first used: `import diptych` itself costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diptych.app import App, Limits
+    from diptych.errors import (
+        BadMessage,
+        BadResult,
+        CommitUnknown,
+        DiptychError,
+        Fault,
+        IdReused,
+        InvalidMessage,
+        Overloaded,
+        Refused,
+        Stale,
+        StoreFault,
+        StreamConflict,
+        UnknownMessage,
+        WiringError,
+    )
+    from diptych.message import Answer, Context, Position, Principal, Query, Receipt, Recorded
+    from diptych.read.query import Views
+    from diptych.read.view import View
+    from diptych.write.boundary import Boundary
+    from diptych.write.decider import Decider
+    from diptych.write.event_sourced import EventSourced
 
 __all__ = [
     "Answer",
@@ -54,3 +61,34 @@ __all__ = [
     "Views",
     "WiringError",
 ]
+
+_HOMES = {
+    "diptych.app": ("App", "Limits"),
+    "diptych.message": (
+        "Answer",
+        "Context",
+        "Position",
+        "Principal",
+        "Query",
+        "Receipt",
+        "Recorded",
+    ),
+    "diptych.read.query": ("Views",),
+    "diptych.read.view": ("View",),
+    "diptych.write.boundary": ("Boundary",),
+    "diptych.write.decider": ("Decider",),
+    "diptych.write.event_sourced": ("EventSourced",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'diptych' has no attribute {name!r}")
+    value = getattr(import_module(_HOME.get(name, "diptych.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -128,17 +128,17 @@ class App:
         self._views = {view.row: view for view in read}
         self._open: _Open | None = None
         # Wired once now, for its errors; wired again to a store when the app is entered.
-        self._wire(*_build_store(self._url, self._limits))
+        self._wire(*self._build())
         self._names.refuse_unused()
 
     async def __aenter__(self) -> Self:
         if self._open is not None:
             raise Fault(f"app {self.name!r} is open already. Enter it once, and share it.")
-        store, views = _build_store(self._url, self._limits)
+        store, views = self._build()
         opened = self._wire(store, views)
         await store.open(self.name, self._stamps())
         try:
-            if self._shapes or self._answer:
+            if views is not None:
                 await views.open(tuple(self._shapes.values()))
         except BaseException:
             await store.close()
@@ -189,14 +189,14 @@ class App:
             command, id=id, seen=seen, principal=principal or ANONYMOUS, deadline=deadline
         )
 
-    async def ask(
+    def ask(
         self,
         query: Query[R],
         *,
         after: After | None = None,
         max_age: timedelta | None = None,
         timeout: float = 2.0,
-    ) -> R:
+    ) -> Coroutine[Any, Any, R]:
         """The answer to a query.
 
         Args:
@@ -209,28 +209,21 @@ class App:
             Stale: They did not get there in time.
             BadMessage: It cannot be taken.
         """
-        answer = await self._opened.queries.answer(
-            query,
-            fresh=Freshness(self._position(after), max_age),
-            timeout=timeout,
-            accept_stale=False,
-        )
-        return answer.value
+        fresh = Freshness(self._position(after), max_age)
+        return self._queries("ask").ask(query, fresh=fresh, timeout=timeout)
 
-    async def answer(
+    def answer(
         self,
         query: Query[R],
         *,
         after: After | None = None,
         max_age: timedelta | None = None,
         timeout: float = 2.0,
-    ) -> Answer[R]:
+    ) -> Coroutine[Any, Any, Answer[R]]:
         """Like `ask`, with how fresh it is; when time runs out, an older answer marked stale."""
-        return await self._opened.queries.answer(
-            query,
-            fresh=Freshness(self._position(after), max_age),
-            timeout=timeout,
-            accept_stale=True,
+        fresh = Freshness(self._position(after), max_age)
+        return self._queries("answer").answer(
+            query, fresh=fresh, timeout=timeout, accept_stale=True
         )
 
     async def settled(self, *, timeout: float = 10.0) -> None:
@@ -247,7 +240,7 @@ class App:
             async with asyncio.timeout(timeout):
                 head = await opened.store.head()
                 for shape in self._shapes.values():
-                    await opened.views.wait(shape, head)
+                    await opened.wait(shape, head)
         except TimeoutError:
             raise NotSettled(await opened.due()) from None
 
@@ -261,6 +254,12 @@ class App:
         if self._open is None:
             raise NotOpen(self.name)
         return self._open
+
+    def _queries(self, call: str) -> Queries:
+        opened = self._opened
+        if opened.dispatch.deciding is not None:
+            raise NestedCall(call)
+        return opened.queries
 
     def _position(self, after: After | None) -> Position:
         match after:
@@ -280,7 +279,10 @@ class App:
                     )
                 return after.position
 
-    def _wire(self, store: Store, views: ViewStore) -> _Open:
+    def _build(self) -> tuple[Store, ViewStore | None]:
+        return _build_store(self._url, self._limits, bool(self._shapes or self._answer))
+
+    def _wire(self, store: Store, views: ViewStore | None) -> _Open:
         names = self._names
         limits = self._limits
         runners = {
@@ -288,6 +290,7 @@ class App:
                 Projecting(self._views[row], shape, views, self._codec), store, self._chance
             )
             for row, shape in self._shapes.items()
+            if views is not None
         }
         dispatch = Dispatch(
             self.name,
@@ -314,12 +317,12 @@ class App:
             clock=self._clock,
             failure=lambda checkpoint: runners[checkpoint].failure,
         )
-        return _Open(store, views, dispatch, queries, runners, bool(self._shapes or self._answer))
+        return _Open(store, views, dispatch, queries, runners)
 
     def _stamps(self) -> list[Stamp]:
         stamps = self._codec.stamps()
         for row, shape in self._shapes.items():
-            stamps.append(self._views[row].stamp(shape.view))
+            stamps.append(self._views[row].stamp(shape.checkpoint))
         tagged: dict[str, dict[str, str]] = {}
         for model in self._write:
             stamps.append(Stamp("model", model.name, 1, {model.kind: ""}))
@@ -396,18 +399,16 @@ class _Open:
     def __init__(
         self,
         store: Store,
-        views: ViewStore,
+        views: ViewStore | None,
         dispatch: Dispatch,
         queries: Queries,
         runners: Mapping[str, Runner],
-        reads: bool,
     ) -> None:
         self.store = store
-        self.views = views
+        self._views = views
         self.dispatch = dispatch
         self.queries = queries
         self._runners = runners
-        self._reads = reads
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -422,10 +423,15 @@ class _Open:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            if self._reads:
-                await self.views.close()
+            if self._views is not None:
+                await self._views.close()
         finally:
             await self.store.close()
+
+    async def wait(self, shape: Shape, position: Position) -> None:
+        """Returns when a view is there."""
+        if self._views is not None:
+            await self._views.wait(shape, position)
 
     async def due(self) -> list[str]:
         """What waits, in words."""
@@ -488,7 +494,7 @@ def _refuse_unknown_store(url: str) -> None:
         )
 
 
-def _build_store(url: str, limits: Limits) -> tuple[Store, ViewStore]:
+def _build_store(url: str, limits: Limits, reads: bool) -> tuple[Store, ViewStore | None]:
     """The adapters for a URL, from a literal table; drivers load here and nowhere else."""
     scheme, _, path = url.partition("://")
     match scheme:
@@ -497,12 +503,15 @@ def _build_store(url: str, limits: Limits) -> tuple[Store, ViewStore]:
             from diptych.adapters.sqlite.views import SqliteViews
 
             store = SqliteStore(Path(path[1:]), waiting=limits.waiting)
-            return store, SqliteViews(store)
+            return store, SqliteViews(store) if reads else None
         case "memory":
             from diptych.adapters.memory.store import MemoryStore
-            from diptych.adapters.memory.views import MemoryViews
 
             memory = MemoryStore(waiting=limits.waiting)
+            if not reads:
+                return memory, None
+            from diptych.adapters.memory.views import MemoryViews
+
             return memory, MemoryViews(memory)
         case _:
             raise StoreUnavailable(f"no adapter for {url!r}.")

@@ -12,6 +12,7 @@
         ├── BadResult           a pure function returned what cannot be kept
         ├── StreamConflict      somebody else wrote first, also after the retries
         ├── Stale               the view has not reached the position that was asked for
+        ├── ProjectionFailed    a view cannot take an event, and stands before it
         ├── NotSettled          `settled` ran out of time
         ├── DeadlineExceeded    the command's deadline passed before it was carried out
         ├── Overloaded          too many commands wait already
@@ -190,6 +191,19 @@ class Stale(Fault):
         self.views = tuple(views)
         self.position = position
         self.wanted = wanted
+
+
+class ProjectionFailed(Fault):
+    """A view cannot take an event. It stands before it; everything else goes on."""
+
+    def __init__(self, view: str, position: int, name: str, cause: BaseException) -> None:
+        super().__init__(
+            f"{view} cannot take {name!r} at position {position}: "
+            f"{type(cause).__name__}: {cause}. Correct its functions and start the app again."
+        )
+        self.view = view
+        self.position = position
+        self.name = name
 
 
 class NotSettled(Fault):

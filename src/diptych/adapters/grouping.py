@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from copy import copy
 
-from diptych.errors import Overloaded, StoreFault, StoreUnavailable
+from diptych.errors import BadResult, DiptychError, Overloaded, StoreFault, StoreUnavailable
 from diptych.log.commit import Commit, Committed
 
 GROUP = 256
@@ -57,7 +57,7 @@ def carry_out(
         return [copy(fault) for _ in commits]
     except Exception as poison:
         if len(commits) == 1:
-            return [poison]
+            return [poison if isinstance(poison, DiptychError) else _named(poison)]
         half = len(commits) // 2
         answers: list[Committed | BaseException] = []
         for part in (commits[:half], commits[half:]):
@@ -67,6 +67,12 @@ def carry_out(
                 for commit in part:
                     answers += carry_out([commit], write)
         return answers
+
+
+def _named(poison: Exception) -> BadResult:
+    named = BadResult("what was to be committed", f"cannot be stored: {poison}. Nothing was.")
+    named.__cause__ = poison
+    return named
 
 
 class GroupCommitter:

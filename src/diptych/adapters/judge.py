@@ -67,6 +67,11 @@ class Judge:
         self.advances: list[Advance] = []
 
     @property
+    def versions(self) -> dict[tuple[str, str], int]:
+        """Of every stream that a commit touched, after the group."""
+        return {stream: version for stream, (version, _) in self._versions.items()}
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing to be written."""
         return not (self.events or self.outcomes or self.rows or self.advances)

@@ -13,12 +13,19 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 from msgspec import inspect
 
-from diptych.errors import BadResult, InvalidMessage, MessageTooLarge, WiringError
+from diptych.errors import (
+    BadResult,
+    InvalidMessage,
+    MessageTooLarge,
+    SchemaChanged,
+    WiringError,
+)
 from diptych.log.commit import NewEvent
 from diptych.log.names import OPTIONAL, Names, Stamp
 from diptych.log.port import StoredEvent
 from diptych.log.upcast import Upcasters
 from diptych.message import Recorded
+from diptych.routing import name_of
 
 M = TypeVar("M")
 
@@ -69,7 +76,7 @@ class MessageType(Generic[M]):
         """JSON; raises what msgspec raises."""
         return _encoder.encode(message)
 
-    def decode(self, data: bytes) -> M:
+    def decode(self, data: bytes | str) -> M:
         """Unknown fields are tolerated: a newer version may have written them."""
         return self._decode(data)
 
@@ -81,8 +88,7 @@ class MessageType(Generic[M]):
         """
         try:
             if self._suspicious:
-                for path, value in _leaves(message, ""):
-                    _refuse_suspicious(self.name, path, value)
+                refuse_suspicious(self.name, message)
             data = _encoder.encode(message)
             return self._decode(data), data
         except msgspec.ValidationError as error:
@@ -198,6 +204,16 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from _leaves(getattr(value, name, None), f"{path}.{name}" if path else name)
 
 
+def refuse_suspicious(name: str, value: Any) -> None:
+    """Refuses what JSON would quietly change, anywhere inside a value.
+
+    Raises:
+        InvalidMessage: NaN, infinity, a datetime without a zone.
+    """
+    for path, leaf in _leaves(value, ""):
+        _refuse_suspicious(name, path, leaf)
+
+
 def _refuse_suspicious(message: str, path: str, value: Any) -> None:
     match value:
         case float() if not math.isfinite(value):
@@ -208,6 +224,37 @@ def _refuse_suspicious(message: str, path: str, value: Any) -> None:
             raise InvalidMessage(message, path, "a datetime without a time zone (give it one)")
         case _:
             return
+
+
+def is_plain(text: str) -> bool:
+    """Whether a name, an id or a tag can be kept by every store: no NUL, no lone surrogate."""
+    return (text.isascii() or _is_encodable(text)) and "\0" not in text
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def checked_tags(function: Callable[[Any], Any], event: Any) -> Sequence[str]:
+    """The tags that a user's function gives.
+
+    Raises:
+        BadResult: Anything but a list (tuple, set) of texts.
+    """
+    given: Any = function(event)
+    if given.__class__ not in (list, tuple, set, frozenset):
+        raise BadResult(name_of(function), f"returned {given!r}. Return a list of tags.")
+    tags: list[Any] = list(given)
+    for tag in tags:
+        if not isinstance(tag, str) or not tag or not is_plain(tag):
+            raise BadResult(
+                name_of(function), f"returned the tag {tag!r}. A tag is a text, not empty."
+            )
+    return tags
 
 
 class EventCodec:
@@ -285,21 +332,31 @@ class EventCodec:
         given = self._tags.get(message.type)
         tags: tuple[str, ...] = ()
         if given is not None:
-            tags = tuple({tag: None for function_ in given for tag in function_(event)})
-        return event, NewEvent(message.name, self._schemas[message.name], data, tags)
+            tags = tuple({tag: None for one in given for tag in checked_tags(one, event)})
+        return event, NewEvent(message.name, self._schemas[message.name], data.decode(), tags)
 
     def decode(self, stored: StoredEvent) -> Any:
         """The event, in today's shape.
 
         Raises:
-            KeyError: Nobody here knows an event of that name.
-            msgspec.ValidationError: It does not fit its class.
+            SchemaChanged: Nothing here knows an event of that name, or it does not fit its class.
         """
-        message = self._by_name[stored.name]
-        if stored.schema == self._schemas[stored.name]:
-            return message.decode(stored.data)
-        fields = self._upcasters.lift(stored.name, stored.schema, _fields_of(stored.data))
-        return msgspec.convert(fields, message.type, str_keys=True)
+        message = self._by_name.get(stored.name)
+        if message is None:
+            raise SchemaChanged(
+                f"{stored.stream} holds {stored.name!r} at version {stored.version}, an event that "
+                "nothing here knows. Keep its class, or give a class its name with names={…}."
+            )
+        try:
+            if stored.schema == self._schemas[stored.name]:
+                return message.decode(stored.data)
+            fields = self._upcasters.lift(stored.name, stored.schema, _fields_of(stored.data))
+            return msgspec.convert(fields, message.type, str_keys=True)
+        except msgspec.ValidationError as error:
+            raise SchemaChanged(
+                f"{stored.name!r} at position {stored.position} does not fit its class: {error}. "
+                f"Lift its old shape: upcast={{{stored.name!r}: [function]}}."
+            ) from error
 
     def recorded(self, stored: StoredEvent) -> Recorded[Any]:
         """The event with what the log knows of it; an unknown one as the fields it has."""

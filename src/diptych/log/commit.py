@@ -21,7 +21,7 @@ class NewEvent(Struct, frozen=True):
 
     name: str
     schema: int
-    data: bytes
+    data: str
     tags: tuple[str, ...] = ()
 
 

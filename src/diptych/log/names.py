@@ -125,27 +125,25 @@ def compare(
                     "Tag a new event instead, or start a new store."
                 )
             write.append(stamp)
-        elif old != stamp:
-            _agree(old, stamp, has_events)
-            write.append(stamp)
+        else:
+            agreed = _agree(old, stamp, has_events)
+            if agreed != old:
+                write.append(agreed)
     return write
 
 
-def _agree(old: Stamp, new: Stamp, has_events: Callable[[str], bool]) -> None:
+def _agree(old: Stamp, new: Stamp, has_events: Callable[[str], bool]) -> Stamp:
+    """What the store should remember from now on."""
+    if old == new:
+        return old
     match new.kind:
         case "event":
-            _event_agrees(old, new)
+            return _event_agrees(old, new)
         case "view":
-            if new.schema == old.schema:
-                raise SchemaChanged(
-                    f"view {new.name!r}: fields changed ({_difference(old, new)}) but its version "
-                    f"is still {new.schema}. Give it version={new.schema + 1}: it fills anew."
-                )
-            if new.schema < old.schema:
-                raise SchemaChanged(
-                    f"view {new.name!r} is at version {old.schema} in the store, {new.schema} in "
-                    "the code. Versions only go up."
-                )
+            raise SchemaChanged(
+                f"view {new.name!r}: fields changed ({_difference(old, new)}) but its version "
+                f"is still {new.schema}. Give it version={new.schema + 1}: it fills anew."
+            )
         case "model":
             raise SchemaChanged(
                 f"model {new.name!r} was {_list(old.shape)} and is now {_list(new.shape)}. "
@@ -158,32 +156,44 @@ def _agree(old: Stamp, new: Stamp, has_events: Callable[[str], bool]) -> None:
                     f"{_list(new.shape)}: stored events lack the new tags. "
                     "Tag a new event instead, or start a new store."
                 )
+            return new
 
 
-def _event_agrees(old: Stamp, new: Stamp) -> None:
-    """Old events must stay readable: what they lack has a default, what they have is the same."""
+def _event_agrees(old: Stamp, new: Stamp) -> Stamp:
+    """Old events must stay readable: what they may lack has a default, what they have is the same.
+
+    So the store remembers every field that ever was, and whether an event may lack it.
+    """
     if new.schema > old.schema:
-        return
+        return new
     if new.schema < old.schema:
         raise SchemaChanged(
             f"event {new.name!r} is at schema {old.schema} in the store, {new.schema} in the code. "
             "Newer code wrote it: deploy that, or keep its upcasters."
         )
-    for field, shape in new.shape.items():
-        before = old.shape.get(field)
-        if before is None:
-            if not shape.endswith(OPTIONAL):
-                raise SchemaChanged(
-                    f"event {new.name!r}: field {field!r} is new and has no default, so stored "
-                    "events cannot be read. Give it a default, or an upcaster: "
-                    f"upcast={{{new.name!r}: [function]}}."
-                )
-        elif before.rstrip(OPTIONAL) != shape.rstrip(OPTIONAL):
+    remedy = (
+        f"Stored events are never edited: add an upcaster (upcast={{{new.name!r}: [function]}}) "
+        "or a new event."
+    )
+    shape = {field: _optional(was) for field, was in old.shape.items() if field not in new.shape}
+    for field, now in new.shape.items():
+        was = old.shape.get(field)
+        lacking = was is None or was.endswith(OPTIONAL)
+        if lacking and not now.endswith(OPTIONAL):
             raise SchemaChanged(
-                f"event {new.name!r}: field {field!r} was {before}, is {shape}. Stored events are "
-                f"never edited: add an upcaster (upcast={{{new.name!r}: [function]}}) or a new "
-                "event."
+                f"event {new.name!r}: field {field!r} has no default, but stored events may lack "
+                f"it. Give it a default. {remedy}"
             )
+        if was is not None and was.rstrip(OPTIONAL) != now.rstrip(OPTIONAL):
+            raise SchemaChanged(
+                f"event {new.name!r}: field {field!r} was {was}, is {now}. {remedy}"
+            )
+        shape[field] = _optional(now) if lacking else now
+    return Stamp(new.kind, new.name, new.schema, shape)
+
+
+def _optional(shape: str) -> str:
+    return shape.rstrip(OPTIONAL) + OPTIONAL
 
 
 def _difference(old: Stamp, new: Stamp) -> str:

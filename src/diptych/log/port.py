@@ -12,7 +12,7 @@ from diptych.log.names import Stamp
 from diptych.message import Position
 
 
-class StoredEvent(Struct, frozen=True):
+class StoredEvent(Struct, frozen=True, array_like=True, gc=False):
     """An event as it rests in the log.
 
     Attributes:
@@ -28,7 +28,7 @@ class StoredEvent(Struct, frozen=True):
     version: int
     name: str
     schema: int
-    data: bytes
+    data: str
     time: int
     causation: str
     correlation: str
@@ -87,7 +87,8 @@ class Store(Protocol):
     async def read_all(
         self, *, after: Position, limit: int, names: Sequence[str] | None = None
     ) -> Batch:
-        """Events with position > after, ascending, at most `limit`; fewer only at the head.
+        """Events with position > after, ascending, at most `limit`; fewer at the head, or where they
+        are large.
 
         Never skips a position that a slower writer may still fill.
         """

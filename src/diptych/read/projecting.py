@@ -6,28 +6,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from diptych.errors import Fault
+from diptych.errors import ProjectionFailed, StoreFault
 from diptych.log.codec import EventCodec
-from diptych.log.port import Batch
+from diptych.log.port import Batch, StoredEvent
 from diptych.message import Position, Recorded
 from diptych.read.port import Shape, ViewStore
 from diptych.read.view import KeyValues, View
 
 BREATH = 250
 """Events after which the loop may do something else."""
-
-
-class ProjectionFailed(Fault):
-    """A view cannot take an event; it stands before it, and everything else goes on."""
-
-    def __init__(self, view: str, position: Position, name: str, cause: Exception) -> None:
-        super().__init__(
-            f"{view} cannot take {name!r} at position {position}: "
-            f"{type(cause).__name__}: {cause}. Correct its functions and start it again."
-        )
-        self.view = view
-        self.position = position
-        self.name = name
 
 
 class Projecting:
@@ -54,57 +41,59 @@ class Projecting:
         return await self._store.checkpoint(self._shape)
 
     async def take(self, batch: Batch, *, after: Position) -> Position:
-        steps: list[tuple[Position, str, KeyValues, Any, Recorded[Any] | None]] = []
-        failed: ProjectionFailed | None = None
-        through = batch.through
+        """Takes the events, or as many as it can before one that fails.
+
+        Raises:
+            ProjectionFailed: With the event; everything before it is in.
+        """
+        return await self._take(batch.events, batch.through, after)
+
+    async def _take(
+        self, events: Sequence[StoredEvent], through: Position, after: Position
+    ) -> Position:
+        try:
+            return await self._fold(events, through, after)
+        except StoreFault:
+            raise
+        except Exception as error:
+            # Functions are pure and nothing was written: halves tell which event it is.
+            if not events:
+                raise
+            if len(events) == 1:
+                stored = events[0]
+                if stored.position - 1 > after:
+                    await self._save({}, after, stored.position - 1)
+                raise ProjectionFailed(self.title, stored.position, stored.name, error) from error
+        half = len(events) // 2
+        middle = events[half - 1].position
+        position = await self._take(events[:half], middle, after)
+        if position != middle:
+            return position  # somebody else has gone on
+        return await self._take(events[half:], through, middle)
+
+    async def _fold(
+        self, events: Sequence[StoredEvent], through: Position, after: Position
+    ) -> Position:
         view, codec = self._view, self._codec
-        for count, stored in enumerate(batch.events, 1):
-            try:
-                event = codec.decode(stored)
-                recorded = codec.recorded(stored) if view.wants_facts else None
-                for key, item in view.items(event, recorded):
-                    steps.append((stored.position, stored.name, key, item, recorded))
-            except Exception as error:
-                failed = ProjectionFailed(self.title, stored.position, stored.name, error)
-                through = stored.position - 1
-                steps = [step for step in steps if step[0] < stored.position]
-                break
+        steps: list[tuple[KeyValues, Any, Recorded[Any] | None]] = []
+        for count, stored in enumerate(events, 1):
+            event = codec.decode(stored)
+            recorded = codec.recorded(stored) if view.wants_facts else None
+            for key, item in view.items(event, recorded):
+                steps.append((key, item, recorded))
             if count % BREATH == 0:
                 await asyncio.sleep(0)
         rows: dict[KeyValues, Any] = {}
         if steps:
-            keys = list(dict.fromkeys(step[2] for step in steps))
-            loaded = await self._store.load(self._shape, keys)
+            loaded = await self._store.load(self._shape, list({step[0]: None for step in steps}))
             if loaded.position != after:
                 return loaded.position
-            before = loaded.rows
-            for count, (position, name, key, item, recorded) in enumerate(steps, 1):
-                try:
-                    row = rows[key] if key in rows else before.get(key)
-                    rows[key] = view.fold(key, row, item, recorded)
-                except Exception as error:
-                    failed = ProjectionFailed(self.title, position, name, error)
-                    through = position - 1
-                    # Rows that this event (or its other items) touched begin again before it.
-                    return await self._save_before(batch, after, through, failed)
+            rows.update(loaded.rows)
+            for count, (key, item, recorded) in enumerate(steps, 1):
+                rows[key] = view.fold(key, rows.get(key), item, recorded)
                 if count % BREATH == 0:
                     await asyncio.sleep(0)
-        if through > after:
-            position = await self._save(rows, after, through)
-        else:
-            position = after
-        if failed is not None:
-            raise failed
-        return position
-
-    async def _save_before(
-        self, batch: Batch, after: Position, through: Position, failed: ProjectionFailed
-    ) -> Position:
-        """Takes what lies before the event that failed, then says so."""
-        good = [stored for stored in batch.events if stored.position <= through]
-        if through > after:
-            await self.take(Batch(good, through), after=after)
-        raise failed
+        return await self._save(rows, after, through)
 
     async def _save(
         self, rows: dict[KeyValues, Any], after: Position, through: Position

@@ -9,7 +9,7 @@ from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from diptych.errors import NestedCall, Stale, UnknownMessage, WiringError, WrongRows
+from diptych.errors import NestedCall, NotOpen, Stale, UnknownMessage, WiringError, WrongRows
 from diptych.log.codec import MessageType, from_micros, message_type
 from diptych.log.names import Names
 from diptych.message import Answer, Clock, Position, Query
@@ -192,7 +192,7 @@ class Queries:
         *,
         epoch: Callable[[], str],
         head: Callable[[], Awaitable[Position]],
-        store: ViewStore,
+        store: ViewStore | None,
         shapes: Mapping[type, Shape],
         names: Names,
         clock: Clock,
@@ -201,7 +201,7 @@ class Queries:
         self._context = context
         self._epoch = epoch
         self._head = head
-        self._store = store
+        self._store_or_none = store
         self._shapes = shapes
         self._by_checkpoint = {shape.checkpoint: shape for shape in shapes.values()}
         self._clock = clock
@@ -236,6 +236,17 @@ class Queries:
                 )
             message = message_type(type_, names.take("query", type_))
             self._entries[type_] = _Entry(message, answer)
+
+    @property
+    def _store(self) -> ViewStore:
+        if self._store_or_none is None:
+            raise NotOpen(self._context)
+        return self._store_or_none
+
+    async def ask(self, query: Query[T], *, fresh: Freshness, timeout: float) -> T:
+        """See `App.ask`."""
+        answer = await self.answer(query, fresh=fresh, timeout=timeout, accept_stale=False)
+        return answer.value
 
     async def answer(
         self, query: Query[T], *, fresh: Freshness, timeout: float, accept_stale: bool

@@ -41,10 +41,10 @@ class Runner:
         self._chance = chance
         self.position: Position = 0
         self.failure: str | None = None
+        self._pause = FIRST_PAUSE
 
     async def run(self) -> None:
         """Follows the log until it is cancelled."""
-        pause = FIRST_PAUSE
         while True:
             try:
                 self.position = await self._follower.checkpoint()
@@ -54,8 +54,8 @@ class Runner:
             except Exception as error:
                 self.failure = f"{type(error).__name__}: {error}"
                 _log.error("%s cannot go on: %s", self._follower.title, self.failure)
-            await asyncio.sleep(pause * (0.5 + self._chance.fraction()))
-            pause = min(pause * 2, LONGEST_PAUSE)
+            await asyncio.sleep(self._pause * (0.5 + self._chance.fraction()))
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     async def _follow(self) -> None:
         while True:
@@ -65,5 +65,6 @@ class Runner:
             if batch.through > self.position:
                 self.position = await self._follower.take(batch, after=self.position)
                 self.failure = None
+                self._pause = FIRST_PAUSE
             else:
                 await news(self._store, self.position)

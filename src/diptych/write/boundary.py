@@ -6,10 +6,11 @@ under its tags; the same question is the condition of its append.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from diptych.errors import InvalidMessage, WiringError
+from diptych.errors import BadResult, WiringError
+from diptych.log.codec import is_plain
 from diptych.routing import Functions, name_of, routes, table
 from diptych.write.decider import Decider
 from diptych.write.event_sourced import Key, Merge, check_model_name, key_functions, key_text
@@ -71,17 +72,24 @@ class Boundary(Generic[S]):
         """The tags that this command's decision stands on, in one order, each once.
 
         Raises:
-            InvalidMessage: There is none, or one that is no text.
+            BadResult: There is none, or one that is no text.
         """
-        given: Iterable[Tag] = self._reads[type(command)](command)
+        function = self._reads[type(command)]
+        given: Any = function(command)
+        if given.__class__ not in (list, tuple, set, frozenset) or not given:
+            raise BadResult(
+                name_of(function),
+                f"returned {given!r}. Return a list of the tags that the decision stands on; "
+                "without one, anybody's event could come in between.",
+            )
         items: set[tuple[str, ...]] = set()
         for tag in given:
-            item = (tag,) if isinstance(tag, str) else tuple(sorted(set(tag)))
-            if not item or not all(isinstance(t, str) and t for t in cast("tuple[Any, ...]", item)):
-                raise InvalidMessage(
-                    type(command).__name__, "", f"{self.name} reads {tag!r}, which is no tag"
+            item: tuple[Any, ...] = tuple(set(tag)) if tag.__class__ is tuple else (tag,)
+            if not item or not all(isinstance(t, str) and t and is_plain(t) for t in item):
+                raise BadResult(
+                    name_of(function), f"returned the tag {tag!r}. A tag is a text, not empty."
                 )
-            items.add(item)
+            items.add(tuple(sorted(item)))
         return tuple(sorted(items))
 
     def __repr__(self) -> str:

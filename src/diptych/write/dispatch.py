@@ -22,7 +22,7 @@ from diptych.errors import (
     UnknownMessage,
     WiringError,
 )
-from diptych.log.codec import EventCodec, MessageType, message_type, to_micros
+from diptych.log.codec import EventCodec, MessageType, is_plain, message_type, to_micros
 from diptych.log.commit import (
     Appended,
     Cause,
@@ -136,8 +136,12 @@ class Dispatch:
         drawn = id is None
         if id is None:
             id = self._ids.new()
-        elif not 0 < len(id) <= ID_LENGTH:
-            raise InvalidMessage(message.name, "id", f"has {len(id)} characters, not 1 to 200")
+        elif not 0 < len(id) <= ID_LENGTH or not is_plain(id):
+            raise InvalidMessage(
+                message.name, "id", f"{id[:20]!r} has {len(id)} characters; 1 to 200, without NUL"
+            )
+        if not is_plain(principal.id) or not is_plain(principal.tenant):
+            raise InvalidMessage(message.name, "principal", "its id or tenant is no plain text")
         if deadline is not None and deadline.tzinfo is None:
             raise InvalidMessage(message.name, "deadline", "a datetime without a time zone")
         if seen is not None:

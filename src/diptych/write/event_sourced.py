@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from msgspec import inspect
 
 from diptych.errors import InvalidMessage, WiringError
+from diptych.log.codec import is_plain
 from diptych.message import Recorded
 from diptych.write.decider import Decider
 
@@ -117,8 +118,10 @@ def key_text(command: Any, key: Callable[[Any], Any]) -> str:
                 type(command).__name__, "", f"its key {value!r} is no str, int or UUID"
             )
         value = str(value)
-    if not 0 < len(value) <= 500:
+    if not 0 < len(value) <= 500 or not is_plain(value):
         raise InvalidMessage(
-            type(command).__name__, "", f"its key has {len(value)} characters, 1 to 500 will do"
+            type(command).__name__,
+            "",
+            f"its key {value[:20]!r} has {len(value)} characters; 1 to 500 will do, without NUL",
         )
     return value

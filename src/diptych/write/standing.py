@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from diptych.errors import StreamConflict
+from diptych.errors import SchemaChanged
 from diptych.log.codec import EventCodec, from_micros
 from diptych.log.commit import (
     Append,
@@ -22,6 +22,7 @@ from diptych.log.commit import (
     Committed,
     Condition,
     NewEvent,
+    Settled,
     Tagged,
 )
 from diptych.log.port import Store, StoredEvent
@@ -280,7 +281,9 @@ class StreamStanding:
 
     def arrived(self, committed: Committed | None) -> None:
         ground, tail = self._ground, self._tail
-        if tail is None or self._sent is None:
+        if tail is None or self._sent is None:  # a refusal: nobody stands on it
+            if not isinstance(committed, Appended | Settled):
+                ground.doubt(self._key)
             return
         tail.count -= 1
         if isinstance(committed, Appended):
@@ -443,7 +446,13 @@ def _carries(items: Items, tags: frozenset[str]) -> bool:
 
 
 def _evolve(decider: Decider[Any], codec: EventCodec, state: Any, stored: StoredEvent) -> Any:
-    return decider.evolve(state, codec.decode(stored), lambda: codec.recorded(stored))
+    event = codec.decode(stored)
+    if type(event) not in decider.evolves:
+        raise SchemaChanged(
+            f"{stored.stream} holds {stored.name!r} at version {stored.version}, which its evolve "
+            "does not take any more. Keep a function for every event that was ever stored."
+        )
+    return decider.evolve(state, event, lambda: codec.recorded(stored))
 
 
 def _never() -> Recorded[Any]:
@@ -479,8 +488,3 @@ def _facts(
         )
 
     return facts
-
-
-def conflict(committed: Any, what: str) -> StreamConflict:
-    """The error for a conflict that survived the retries."""
-    return StreamConflict(what, committed.expected, committed.found)

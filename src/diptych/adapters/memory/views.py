@@ -9,10 +9,11 @@ from typing import Any
 
 from diptych.adapters.memory.store import MemoryStore
 from diptych.adapters.sqlite import schema
-from diptych.adapters.sqlite.connection import connect, guard
+from diptych.adapters.sqlite.connection import connect
 from diptych.adapters.sqlite.lane import Lane
 from diptych.adapters.sqlite.tables import write_rows
 from diptych.adapters.sqlite.views import SqlViews
+from diptych.errors import NotOpen
 from diptych.log.commit import Advance, Rows
 from diptych.message import Position
 from diptych.read.port import Found, Loaded, Session, Shape, Snapshot
@@ -34,12 +35,17 @@ class MemoryViews(SqlViews):
             self._connection = connect(None, read_only=False)
             self._connection.execute(CHECKPOINTS)
             self._lane = Lane(self._connection, None, self.tables, LogInPython(self._log))
+            self._lane.guard.down()
         for statement in self._add(shapes):
             self._connection.execute(statement)
         self._log.tables = self
 
     async def close(self) -> None:
         self._close_news()
+        async with self._log.turn:
+            if self._lane is not None:
+                self._lane.close()
+            self._lane = self._connection = self._log.tables = None
 
     def write(self, rows: Sequence[Rows], advances: Sequence[Advance]) -> None:
         connection = self._opened
@@ -73,18 +79,20 @@ class MemoryViews(SqlViews):
     @asynccontextmanager
     async def _session(self) -> AsyncGenerator[Session, None]:
         lane = self._lane
-        assert lane is not None
+        if lane is None:
+            raise NotOpen("memory")
         async with self._log.turn:
-            guard(lane.connection)
+            lane.guard.up()
             try:
                 yield TurnSession(lane)
             finally:
                 lane.end()
-                lane.connection.set_authorizer(None)
+                lane.guard.down()
 
     @property
     def _opened(self) -> sqlite3.Connection:
-        assert self._connection is not None
+        if self._connection is None:
+            raise NotOpen("memory")
         return self._connection
 
 

@@ -18,8 +18,8 @@ from uuid import UUID
 import msgspec
 from msgspec import inspect
 
-from diptych.errors import BadResult, WiringError
-from diptych.log.codec import MessageType
+from diptych.errors import BadResult, InvalidMessage, WiringError
+from diptych.log.codec import message_type, refuse_suspicious
 from diptych.read.port import Shape
 
 SqlType: TypeAlias = Literal["TEXT", "INTEGER", "REAL", "BLOB", "DECIMAL"]
@@ -57,7 +57,7 @@ class RowCodec:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        info = MessageType(shape.row, shape.view).info
+        info = message_type(shape.row, shape.view).info
         fields = getattr(info, "fields", ())
         hints = get_type_hints(shape.row, include_extras=True)
         self.columns: Sequence[Column] = [
@@ -207,9 +207,17 @@ def _column(name: str, info: inspect.Type, annotation: Any) -> Column:
 def _json(name: str, nullable: bool, annotation: Any) -> Column:
     """Anything else rests as JSON text, and is checked when it is read."""
     decoder = msgspec.json.Decoder(annotation)
-    return Column(
-        name, "TEXT", nullable, lambda value: msgspec.json.encode(value).decode(), decoder.decode
-    )
+
+    def encode(value: Any) -> str:
+        try:
+            refuse_suspicious(name, value)
+            data = msgspec.json.encode(value)
+            decoder.decode(data)
+        except (InvalidMessage, msgspec.ValidationError) as error:
+            raise ValueError(f"cannot be kept: {error}") from None
+        return data.decode()
+
+    return Column(name, "TEXT", nullable, encode, decoder.decode)
 
 
 def _bool(value: Any) -> int:

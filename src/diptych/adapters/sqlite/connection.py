@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from diptych.errors import (
     Fault,
+    ForeignStore,
     ReadOnly,
     StoreCorrupt,
     StoreFull,
@@ -26,6 +27,10 @@ from diptych.errors import (
 T = TypeVar("T")
 
 OLDEST = (3, 38, 0)
+WAL_PAGES = 8000
+"""Pages of WAL (32 MB) before they are copied into the file. With SQLite's 1000, a group commit over
+many streams copies the same index pages again and again: half the rate (measured)."""
+
 DECIMAL = "diptych_decimal"
 """Collation of decimal text: by value, exactly."""
 
@@ -68,6 +73,27 @@ def connect(path: Path | None, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
+def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Looks before anything is written.
+
+    Raises:
+        ForeignStore: The file is another program's database.
+    """
+    tables = {
+        row[0]
+        for row in patiently(
+            lambda: connection.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
+            ).fetchall()
+        )
+    }
+    if tables and "diptych_store" not in tables:
+        raise ForeignStore(
+            f"{path} is the database of another program (tables: {', '.join(sorted(tables)[:5])}). "
+            "Name another file."
+        )
+
+
 def make_durable(connection: sqlite3.Connection, path: Path) -> None:
     """WAL, and an fsync for each commit: with NORMAL a power cut loses acknowledged commits.
 
@@ -82,6 +108,7 @@ def make_durable(connection: sqlite3.Connection, path: Path) -> None:
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
 
 
 def patiently(attempt: Callable[[], T], *, seconds: float = 10.0) -> T:
@@ -108,21 +135,52 @@ def is_locked(error: sqlite3.Error) -> bool:
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def guard(connection: sqlite3.Connection) -> None:
-    """From now on this connection runs nothing but what reads (see `authorize_reading`)."""
-    # A table-valued function declares its columns at its first use, which the guard would refuse.
-    connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
-    connection.set_authorizer(authorize_reading)
+class Guard:
+    """Lets a connection run nothing but what reads, and only within the transaction begun here.
 
+    `mode=ro` alone is not enough: ATTACH with mode=rw writes the same file, VACUUM INTO another
+    one, and a query could end its own snapshot.
+    """
 
-def authorize_reading(
-    action: int, first: str | None, second: str | None, third: str | None, fourth: str | None
-) -> int:
-    """SQLite's authorizer for queries: only what reads. `mode=ro` alone is not enough: ATTACH
-    with mode=rw writes the same file, VACUUM INTO another one."""
-    if action == sqlite3.SQLITE_FUNCTION and second == "load_extension":
-        return sqlite3.SQLITE_DENY
-    return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
+    # Not the plain words: those a query might have used, and SQLite would not be asked again.
+    _BEGIN = "BEGIN /* diptych */"
+    _END = "ROLLBACK /* diptych */"
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._within = False
+        # A table-valued function declares its columns at its first use, which would be refused.
+        connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
+        self.up()
+
+    def up(self) -> None:
+        """From now on, only reading."""
+        self._connection.set_authorizer(self._authorize)
+
+    def down(self) -> None:
+        """From now on, anything."""
+        self._connection.set_authorizer(None)
+
+    def begin(self) -> None:
+        """Begins a snapshot."""
+        self._within = False
+        self._connection.execute(self._BEGIN)
+        self._within = True
+
+    def end(self) -> None:
+        """Ends it, if there is one."""
+        self._within = False
+        if self._connection.in_transaction:
+            self._connection.execute(self._END)
+
+    def _authorize(
+        self, action: int, first: str | None, second: str | None, db: str | None, by: str | None
+    ) -> int:
+        if action == sqlite3.SQLITE_FUNCTION and second == "load_extension":
+            return sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_TRANSACTION and self._within:
+            return sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
 
 
 def _by_value(a: str, b: str) -> int:
@@ -135,6 +193,8 @@ def fault(error: sqlite3.Error, path: Path | None) -> Fault:
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & 0xFF
     where = path if path is not None else "the database in memory"
+    if primary == sqlite3.SQLITE_AUTH or str(error).startswith("not authorized"):
+        return ReadOnly(str(error))
     match primary:
         case sqlite3.SQLITE_FULL:
             return StoreFull(
@@ -146,8 +206,6 @@ def fault(error: sqlite3.Error, path: Path | None) -> Fault:
                 f"{where}: {error}. It is damaged or no SQLite file. "
                 "Restore it from a backup, or name another file."
             )
-        case sqlite3.SQLITE_AUTH:
-            return ReadOnly(str(error))
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
             return StoreUnavailable(
                 f"{where}: {error}. Create the directory and let this user write there "

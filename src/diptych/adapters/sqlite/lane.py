@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from diptych.adapters.sqlite import schema
-from diptych.adapters.sqlite.connection import authorize_reading, fault
+from diptych.adapters.sqlite.connection import Guard, fault
 from diptych.errors import Fault, ReadOnly
 from diptych.message import Position
 from diptych.read.port import Found, Shape, Snapshot
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 SELECT_OLDEST = "SELECT time FROM diptych_events WHERE position > ? ORDER BY position LIMIT 1"
 SELECT_CHECKPOINTS = "SELECT name, position FROM diptych_checkpoints"
+
+
+_READS = re.compile(r"\s*(SELECT|WITH|VALUES)\b[^;]*;?\s*$", re.IGNORECASE | re.DOTALL)
 
 
 class Log(Protocol):
@@ -50,13 +54,14 @@ class Lane:
         self._tables = tables
         self._log = log
         self._sql: SqlConnection | None = None
+        self.guard = Guard(connection)
         self.snapshot: Snapshot | None = None
 
     def begin(self) -> Snapshot:
         """Begins the snapshot: the checkpoints are its first read."""
         if self.snapshot is None:
             try:
-                self.connection.execute("BEGIN")
+                self.guard.begin()
                 checkpoints = dict(self.connection.execute(SELECT_CHECKPOINTS).fetchall())
                 self.snapshot = Snapshot(self._log.head(self.connection), checkpoints)
             except sqlite3.Error as error:
@@ -67,10 +72,9 @@ class Lane:
         """Ends the snapshot."""
         self.snapshot = None
         try:
+            self.guard.end()
             if self._sql is not None:
                 self._sql.rollback()
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise fault(error, self._path) from error
 
@@ -99,6 +103,7 @@ class Lane:
     def select(self, statement: Any) -> Found:
         """Runs an SQLAlchemy statement; the database itself refuses whatever writes."""
         from sqlalchemy.exc import DBAPIError, ResourceClosedError
+        from sqlalchemy.sql.elements import TextClause
 
         from diptych.adapters.sql.tables import tables_of
 
@@ -117,6 +122,8 @@ class Lane:
                 found = fault(error.orig, self._path)
                 if _is_foreseen(found, error.orig):
                     raise found from error
+            if isinstance(statement, TextClause) and not _READS.match(statement.text):
+                raise ReadOnly(str(error.orig)) from error
             raise
 
     def _sqlalchemy(self) -> SqlConnection:
@@ -127,11 +134,11 @@ class Lane:
             connection = self.connection
             engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
             # Its first act is to ask for a pragma, which queries may not.
-            connection.set_authorizer(None)
+            self.guard.down()
             try:
                 self._sql = engine.connect()
             finally:
-                connection.set_authorizer(authorize_reading)
+                self.guard.up()
         return self._sql
 
 

@@ -7,8 +7,7 @@ CREATE TABLE IF NOT EXISTS diptych_store (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     format INTEGER NOT NULL,
     context TEXT NOT NULL,
-    epoch TEXT NOT NULL,
-    head INTEGER NOT NULL
+    epoch TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS diptych_names (
@@ -28,7 +27,7 @@ CREATE TABLE IF NOT EXISTS diptych_events (
     version INTEGER NOT NULL,
     name TEXT NOT NULL,
     schema INTEGER NOT NULL,
-    data BLOB NOT NULL,
+    data TEXT NOT NULL,
     time INTEGER NOT NULL,
     causation TEXT NOT NULL,
     correlation TEXT,
@@ -63,19 +62,20 @@ CREATE TABLE IF NOT EXISTS diptych_checkpoints (
 ) STRICT, WITHOUT ROWID;
 """
 
-EVENT_COLUMNS = (
+_EVENT = (
     "position, tenant, stream, version, name, schema, data, time, causation, "
     "coalesce(correlation, causation), principal"
 )
 
-INSERT_EVENT = (
-    "INSERT INTO diptych_events (position, tenant, stream, version, name, schema, data, time, "
-    "causation, correlation, principal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# The columns of what a group writes, for `insert_many`.
+_EVENT_COLUMNS = (
+    "position, tenant, stream, version, name, schema, data, time, causation, correlation, principal"
 )
-INSERT_TAG = "INSERT INTO diptych_tags (tenant, tag, position) VALUES (?, ?, ?)"
-INSERT_OUTCOME = (
-    "INSERT INTO diptych_outcomes (tenant, id, fingerprint, position, stream, version, count, "
-    "refusal, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+EVENTS = f"diptych_events ({_EVENT_COLUMNS})", 11
+TAGS = "diptych_tags (tenant, tag, position)", 3
+OUTCOMES = (
+    "diptych_outcomes (tenant, id, fingerprint, position, stream, version, count, refusal, time)",
+    9,
 )
 SELECT_OUTCOME = (
     "SELECT id, fingerprint, position, stream, version, count, refusal FROM diptych_outcomes "
@@ -94,15 +94,23 @@ SELECT_VERSIONS = (
 SELECT_CAUSATION = (
     "SELECT causation FROM diptych_events WHERE tenant = ? AND stream = ? AND version = ?"
 )
-SELECT_ALL = (
-    f"SELECT {EVENT_COLUMNS} FROM diptych_events WHERE position > ? ORDER BY position LIMIT ?"
-)
-SELECT_STREAM = (
-    f"SELECT {EVENT_COLUMNS} FROM diptych_events WHERE tenant = ? AND stream = ? AND version > ? "
-    "AND position > ? ORDER BY version LIMIT ?"
-)
-SELECT_HEAD = "SELECT head FROM diptych_store"
-UPDATE_HEAD = "UPDATE diptych_store SET head = ?"
+
+
+def events(where: str, order: str) -> str:
+    """Events as one value, a JSON array of arrays; ends with the limit.
+
+    For every row that SQLite steps to, Python lets go of its lock and takes it again, which takes
+    milliseconds while the loop is busy. One value is one step.
+    """
+    return (
+        f"SELECT json_group_array(json_array({_EVENT})) FROM (SELECT * FROM diptych_events "
+        f"WHERE {where} ORDER BY {order} LIMIT ?)"
+    )
+
+
+SELECT_ALL = events("position > ?", "position")
+SELECT_STREAM = events("tenant = ? AND stream = ? AND version > ? AND position > ?", "version")
+SELECT_HEAD = "SELECT coalesce(max(position), 0) FROM diptych_events"
 UPSERT_CHECKPOINT = (
     "INSERT INTO diptych_checkpoints (name, position) VALUES (?, ?) "
     "ON CONFLICT (name) DO UPDATE SET position = excluded.position"
@@ -113,14 +121,11 @@ SELECT_CHECKPOINT = "SELECT position FROM diptych_checkpoints WHERE name = ?"
 def select_named(names: int) -> str:
     """Events after a position, of some names only."""
     marks = ", ".join("?" * names)
-    return (
-        f"SELECT {EVENT_COLUMNS} FROM diptych_events WHERE position > ? AND position <= ? "
-        f"AND name IN ({marks}) ORDER BY position LIMIT ?"
-    )
+    return events(f"position > ? AND position <= ? AND name IN ({marks})", "position")
 
 
-def select_tagged(columns: str, items: tuple[tuple[str, ...], ...], names: int) -> str:
-    """Events under tags: tenant and position for each item, then its tags; last the names."""
+def tagged(items: tuple[tuple[str, ...], ...], names: int) -> str:
+    """Which events are under tags: tenant and position for each item, then its tags; the names."""
     found: list[str] = []
     for item in items:
         further = (
@@ -132,7 +137,4 @@ def select_tagged(columns: str, items: tuple[tuple[str, ...], ...], names: int) 
             "AND t.tag = ?" + further * (len(item) - 1)
         )
     marks = ", ".join("?" * names)
-    return (
-        f"SELECT {columns} FROM diptych_events WHERE position IN ({' UNION '.join(found)}) "
-        f"AND name IN ({marks}) ORDER BY position"
-    )
+    return f"position IN ({' UNION '.join(found)}) AND name IN ({marks})"

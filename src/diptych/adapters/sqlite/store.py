@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,10 +25,17 @@ from diptych.message import Position
 
 T = TypeVar("T")
 
+PAGE = 10_000
+"""Events that one statement reads at most."""
+
+LONGEST = 64 << 20
+"""Bytes that one statement gives at most; where events are large it reads fewer of them."""
+
 WINDOW = 50_000
 """Positions that one read looks through at most when it wants some names only."""
 
 _decode_shape = msgspec.json.Decoder(dict[str, str]).decode
+_decode_events = msgspec.json.Decoder(list[StoredEvent]).decode
 
 
 class SqliteStore:
@@ -62,7 +69,7 @@ class SqliteStore:
                 self._epoch = await writing.run(
                     lambda: writer.transact(lambda c: _prepare(c, self.path, context, stamps))
                 )
-                connection = await reading.run(lambda: connect(self.path, read_only=True))
+                connection = await reading.run(lambda: _reader(self.path))
             except BaseException:
                 await writing.run(writer.close)
                 raise
@@ -96,17 +103,14 @@ class SqliteStore:
                 head: Position = connection.execute(schema.SELECT_HEAD).fetchone()[0]
                 if names is None:
                     through = head
-                    rows = connection.execute(schema.SELECT_ALL, (after, limit)).fetchall()
+                    events, whole = _events(connection, schema.SELECT_ALL, (after,), limit)
                 else:
                     through = min(head, after + WINDOW)
-                    rows = connection.execute(
-                        schema.select_named(len(names)), (after, through, *names, limit)
-                    ).fetchall()
+                    sql = schema.select_named(len(names))
+                    events, whole = _events(connection, sql, (after, through, *names), limit)
             finally:
                 connection.execute("ROLLBACK")
-            if len(rows) == limit:
-                through = rows[-1][0]
-            return Batch([StoredEvent(*row) for row in rows], max(through, after))
+            return Batch(events, max(through, after) if whole else events[-1].position)
 
         return await self._opened.read(read)
 
@@ -114,21 +118,36 @@ class SqliteStore:
         self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
     ) -> Sequence[StoredEvent]:
         def read(connection: sqlite3.Connection) -> Sequence[StoredEvent]:
-            rows = connection.execute(schema.SELECT_STREAM, (tenant, stream, after, beyond, limit))
-            return [StoredEvent(*row) for row in rows.fetchall()]
+            found: list[StoredEvent] = []
+            whole = False
+            while not whole and len(found) < limit:
+                version = found[-1].version if found else after
+                events, whole = _events(
+                    connection,
+                    schema.SELECT_STREAM,
+                    (tenant, stream, version, beyond),
+                    limit - len(found),
+                )
+                found += events
+            return found
 
         return await self._opened.read(read)
 
     async def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Batch:
         def read(connection: sqlite3.Connection) -> Batch:
-            sql, values = tagged(schema.EVENT_COLUMNS, tenant, query, after)
+            found: list[StoredEvent] = []
+            whole = False
             connection.execute("BEGIN")
             try:
                 head: Position = connection.execute(schema.SELECT_HEAD).fetchone()[0]
-                rows = connection.execute(sql, values).fetchall()
+                while not whole:
+                    where, values = tagged(tenant, query, found[-1].position if found else after)
+                    sql = schema.events(where, "position")
+                    events, whole = _events(connection, sql, values, PAGE)
+                    found += events
             finally:
                 connection.execute("ROLLBACK")
-            return Batch([StoredEvent(*row) for row in rows], head)
+            return Batch(found, head)
 
         return await self._opened.read(read)
 
@@ -153,6 +172,12 @@ class SqliteStore:
         if self._open is None:
             raise NotOpen(str(self.path))
         return self._open
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    connection = connect(path, read_only=True)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+    return connection
 
 
 class _Open:
@@ -207,20 +232,26 @@ class _Open:
         await self.writing.close()
 
 
+def _events(
+    connection: sqlite3.Connection, sql: str, values: Sequence[Any], limit: int
+) -> tuple[list[StoredEvent], bool]:
+    """The events of a statement, and whether there are no more than these."""
+    while True:
+        try:
+            text: str = connection.execute(sql, (*values, limit)).fetchone()[0]
+        except sqlite3.DataError:  # over LONGEST
+            if limit == 1:
+                raise
+            limit = max(1, limit // 8)
+            continue
+        events = _decode_events(text)
+        return events, len(events) < limit
+
+
 def _prepare(
     connection: sqlite3.Connection, path: Path, context: str, stamps: Sequence[Stamp]
 ) -> str:
     """Creates or checks the tables and names; returns the epoch."""
-    tables = {
-        row[0]
-        for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        if not row[0].startswith("sqlite_")
-    }
-    if tables and "diptych_store" not in tables:
-        raise ForeignStore(
-            f"{path} is the database of another program (tables: {', '.join(sorted(tables)[:5])}). "
-            "Name another file."
-        )
     for statement in schema.TABLES.split(";\n"):
         if statement.strip():
             connection.execute(statement)
@@ -228,7 +259,7 @@ def _prepare(
     if row is None:
         epoch = os.urandom(16).hex()
         connection.execute(
-            "INSERT INTO diptych_store (id, format, context, epoch, head) VALUES (1, ?, ?, ?, 0)",
+            "INSERT INTO diptych_store (id, format, context, epoch) VALUES (1, ?, ?, ?)",
             (schema.FORMAT, context, epoch),
         )
     else:

@@ -11,11 +11,12 @@ from typing import Any, Protocol, TypeVar
 
 from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
-from diptych.adapters.sqlite.connection import connect, guard
+from diptych.adapters.sqlite.connection import connect
 from diptych.adapters.sqlite.lane import Lane, LogInFile
 from diptych.adapters.sqlite.store import SqliteStore
 from diptych.adapters.sqlite.tables import ViewTable
 from diptych.adapters.worker import Worker
+from diptych.errors import NotOpen
 from diptych.log.commit import Advance, Appended, Commit, Committed
 from diptych.message import Position
 from diptych.read.port import Found, Loaded, Session, Shape, Snapshot
@@ -114,7 +115,6 @@ class SqlViews:
     def _close_news(self) -> None:
         for news in self._news.values():
             news.close()
-        self._news.clear()
 
 
 class SqliteViews(SqlViews):
@@ -166,6 +166,8 @@ class SqliteViews(SqlViews):
 
     @asynccontextmanager
     async def _session(self) -> AsyncGenerator[Session, None]:
+        if self._reading is None:
+            raise NotOpen(str(self._file.path))
         worker, lane = await self._lane()
         session = ThreadSession(worker, lane)
         try:
@@ -182,7 +184,6 @@ class SqliteViews(SqlViews):
             worker = Worker(f"diptych-answers-{len(self._lanes) + 1}")
             path = self._file.path
             connection = connect(path, read_only=True)
-            guard(connection)
             lane = Lane(connection, path, self.tables, LogInFile())
             self._lanes.append((worker, lane))
             return worker, lane
@@ -190,8 +191,8 @@ class SqliteViews(SqlViews):
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         reading, connection = self._reading, self._connection
-        assert reading is not None
-        assert connection is not None
+        if reading is None or connection is None:
+            raise NotOpen(str(self._file.path))
         return reading.run(lambda: work(connection))
 
 

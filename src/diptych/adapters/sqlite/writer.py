@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +13,14 @@ import msgspec
 from diptych.adapters.grouping import Answers, carry_out
 from diptych.adapters.judge import Judge
 from diptych.adapters.sqlite import schema
-from diptych.adapters.sqlite.connection import connect, fault, make_durable, patiently
-from diptych.adapters.sqlite.tables import write_rows
+from diptych.adapters.sqlite.connection import (
+    connect,
+    fault,
+    make_durable,
+    patiently,
+    refuse_foreign,
+)
+from diptych.adapters.sqlite.tables import insert_many, write_rows
 from diptych.errors import CommitUnknown, Fault
 from diptych.log.commit import Commit, Committed, Refusal, Settled, Tagged
 from diptych.message import Position
@@ -23,10 +29,14 @@ T = TypeVar("T")
 
 _encode = msgspec.json.encode
 _decode_refusal = msgspec.json.Decoder(Refusal).decode
+_decode_ids = msgspec.json.Decoder(list[str]).decode
 _decode_versions = msgspec.json.Decoder(list[int | None]).decode
 
 RETENTION = 24 * 3600 * 1_000_000
 """Microseconds for which outcomes are kept at least."""
+
+VERSIONS = 200_000
+"""Streams whose versions the writer remembers."""
 
 SWEEP = 512
 """Commits between two sweeps of old outcomes, and how many outcomes one sweep looks at."""
@@ -39,6 +49,7 @@ class Writer:
         self._path = path
         self._connection = connect(path, read_only=False)
         try:
+            refuse_foreign(self._connection, path)
             make_durable(self._connection, path)
         except sqlite3.Error as error:
             self._connection.close()
@@ -48,6 +59,8 @@ class Writer:
             raise
         self.head: Position = 0
         """As of the last group."""
+        self._data_version = -1
+        self._versions: dict[tuple[str, str], int] = {}
         self._since_sweep = 0
         self._sweep_from = ("", "")
 
@@ -82,14 +95,15 @@ class Writer:
         try:
             self._begin()
             try:
-                head: Position = connection.execute(schema.SELECT_HEAD).fetchone()[0]
-                judge = Judge(_Prepared(connection, commits), head)
+                if self._others_wrote():
+                    self._versions.clear()
+                    self.head = connection.execute(schema.SELECT_HEAD).fetchone()[0]
+                judge = Judge(_Prepared(connection, commits, self._versions), self.head)
                 committed = [judge.judge(commit) for commit in commits]
                 if judge.empty:
                     self._rollback()
-                    self.head = head
                     return committed
-                self._put(judge, head)
+                self._put(judge)
             except BaseException:
                 self._rollback()
                 raise
@@ -98,15 +112,29 @@ class Writer:
             raise (found if _is_fault(error) else error) from error
         self._commit()
         self.head = judge.head
+        self._versions.update(judge.versions)
+        if len(self._versions) > VERSIONS:
+            self._versions.clear()
         self._sweep(len(commits))
         return committed
 
-    def _put(self, judge: Judge, head: Position) -> None:
+    def _others_wrote(self) -> bool:
+        """Whether another connection has committed since this one looked last.
+
+        Asked under the write lock, so that a no stays true until the commit: what this writer
+        remembers of the file is what is in it.
+        """
+        now: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        before, self._data_version = self._data_version, now
+        return now != before
+
+    def _put(self, judge: Judge) -> None:
         """The group's writes, each kind in one go."""
         connection = self._connection
         if judge.events:
-            connection.executemany(
-                schema.INSERT_EVENT,
+            insert_many(
+                connection,
+                *schema.EVENTS,
                 [
                     (
                         event.position,
@@ -131,10 +159,11 @@ class Writer:
                 for tag in new.tags
             ]
             if tags:
-                connection.executemany(schema.INSERT_TAG, tags)
+                insert_many(connection, *schema.TAGS, tags)
         if judge.outcomes:
-            connection.executemany(
-                schema.INSERT_OUTCOME,
+            insert_many(
+                connection,
+                *schema.OUTCOMES,
                 [
                     (
                         tenant,
@@ -154,8 +183,6 @@ class Writer:
             write_rows(connection, rows)
         for advance in judge.advances:
             connection.execute(schema.UPSERT_CHECKPOINT, (advance.checkpoint, advance.position))
-        if judge.head != head:
-            connection.execute(schema.UPDATE_HEAD, (judge.head,))
 
     def _begin(self) -> None:
         patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
@@ -181,7 +208,7 @@ class Writer:
             try:
                 self._rollback()
                 connection.execute("BEGIN IMMEDIATE")
-                connection.execute("UPDATE diptych_store SET head = head")
+                connection.execute("UPDATE diptych_store SET format = format")
                 connection.execute("COMMIT")
             except sqlite3.Error as again:
                 self._rollback_quietly()
@@ -242,9 +269,18 @@ def _is_fault(error: sqlite3.Error) -> bool:
 
 
 class _Prepared:
-    """A ledger that has read in two statements what a group is going to ask for."""
+    """A ledger that has read in two statements what a group is going to ask for.
 
-    def __init__(self, connection: sqlite3.Connection, commits: Sequence[Commit]) -> None:
+    Args:
+        versions: Of streams, as far as they are known for certain.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        commits: Sequence[Commit],
+        versions: Mapping[tuple[str, str], int],
+    ) -> None:
         self._connection = connection
         self._outcomes: dict[tuple[str, str], Settled] = {}
         ids = [
@@ -257,17 +293,17 @@ class _Prepared:
                 schema.SELECT_OUTCOMES, (_encode(ids).decode(),)
             ):
                 self._outcomes[(tenant, row[0])] = settled_of(row)
-        streams = list(
-            {(commit.tenant, append.stream) for commit in commits for append in commit.appends}
-        )
-        self._versions: dict[tuple[str, str], int] = {}
-        if streams:
-            found = connection.execute(
-                schema.SELECT_VERSIONS, (_encode(streams).decode(),)
-            ).fetchone()
-            versions = _decode_versions(found[0])
+        streams = {
+            (commit.tenant, append.stream) for commit in commits for append in commit.appends
+        }
+        unknown = [stream for stream in streams if stream not in versions]
+        self._versions = versions
+        if unknown:
+            row = connection.execute(schema.SELECT_VERSIONS, (_encode(unknown).decode(),))
+            found = _decode_versions(row.fetchone()[0])
             self._versions = {
-                stream: version or 0 for stream, version in zip(streams, versions, strict=True)
+                **{stream: versions[stream] for stream in streams if stream in versions},
+                **{stream: at or 0 for stream, at in zip(unknown, found, strict=True)},
             }
 
     def settled(self, tenant: str, id: str) -> Settled | None:
@@ -283,21 +319,24 @@ class _Prepared:
         return None if row is None else row[0]
 
     def causes(self, tenant: str, query: Tagged, after: Position) -> set[str]:
-        sql, values = tagged("causation", tenant, query, after)
-        return {row[0] for row in self._connection.execute(sql, values)}
+        where, values = tagged(tenant, query, after)
+        found = self._connection.execute(
+            f"SELECT json_group_array(causation) FROM diptych_events WHERE {where}", values
+        )
+        return set(_decode_ids(found.fetchone()[0]))
 
     def checkpoint(self, name: str) -> Position:
         row = self._connection.execute(schema.SELECT_CHECKPOINT, (name,)).fetchone()
         return 0 if row is None else row[0]
 
 
-def tagged(columns: str, tenant: str, query: Tagged, after: Position) -> tuple[str, list[Any]]:
-    """The statement for a boundary's events, and its values."""
+def tagged(tenant: str, query: Tagged, after: Position) -> tuple[str, list[Any]]:
+    """Which events a boundary looks at: the condition, and its values."""
     values: list[Any] = []
     for item in query.items:
         values += (tenant, after, *item)
     values += query.names
-    return schema.select_tagged(columns, query.items, len(query.names)), values
+    return schema.tagged(query.items, len(query.names)), values
 
 
 def settled_of(row: Sequence[Any]) -> Settled:
