@@ -69,7 +69,8 @@ class Demo:
             env={**os.environ, "COLUMNS": "120"},
         )
         lines: Queue[str | None] = Queue()
-        Thread(target=self._read, args=(self._process, lines), daemon=True).start()
+        self._reader = Thread(target=self._read, args=(self._process, lines), daemon=True)
+        self._reader.start()
         while True:
             try:
                 line = lines.get(timeout=60)
@@ -84,13 +85,16 @@ class Demo:
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
         assert self._process is not None
         self._process.send_signal(with_signal)
-        return self._process.wait(timeout=15)
+        status = self._process.wait(timeout=15)
+        self._reader.join(timeout=5)
+        return status
 
     @staticmethod
     def _read(process: subprocess.Popen[str], lines: "Queue[str | None]") -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.put(line)
+        with process.stdout:
+            for line in process.stdout:
+                lines.put(line)
         lines.put(None)
 
 

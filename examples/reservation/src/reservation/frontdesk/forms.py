@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from reservation.frontdesk.words import day
+
 FIELDS = ("guest", "hotel", "arrival", "nights", "adults", "children", "babies")
 AHEAD = timedelta(days=730)
 DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -112,9 +114,9 @@ def _arrival(sent: object, today: date) -> Field[date]:
     except ValueError:
         return Field(today, f"Please give a date, such as {today}.")
     if arrival < today:
-        return Field(today, f"This day has passed: in this house it is {today}.")
+        return Field(today, f"This day has passed: in this house it is {day(today)}.")
     if arrival > today + AHEAD:
-        return Field(today, f"We take bookings up to {today + AHEAD}.")
+        return Field(today, f"We take bookings up to {day(today + AHEAD)}.")
     return Field(arrival)
 
 

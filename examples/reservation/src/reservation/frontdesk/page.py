@@ -57,6 +57,11 @@ def page(
 <section class="card ask" aria-labelledby="ask-title">
 <h2 id="ask-title">Ask for a stay</h2>
 {form}
+<ol class="story">
+<li>Your request is in the list at once, REQUESTED.</li>
+<li>The hotel answers: ACCEPTED, or REJECTED with the reason.</li>
+<li>The row turns by itself, and the charts follow.</li>
+</ol>
 </section>
 <section class="card list" aria-labelledby="list" >
 <h2 id="list" tabindex="-1">The last 50</h2>

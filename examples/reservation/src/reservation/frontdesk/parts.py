@@ -69,7 +69,12 @@ def opening_part(opening: Opening, today: date) -> Html:
             value=opening.done,
             max=opening.total,
         )
-    return html("In this house it is <b>{today}</b>", today=day(today))
+    replayed = html("{what} was replayed from real bookings; ", what=opening.what)
+    return html(
+        "{replayed}in this house it is <b>{today}</b>",
+        replayed=replayed if opening.what else EMPTY,
+        today=day(today),
+    )
 
 
 def row(reservation: ListedReservation) -> Html:

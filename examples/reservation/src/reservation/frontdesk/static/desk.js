@@ -114,6 +114,13 @@ function listen() {
 
 // ---- the form and the buttons
 
+// not `disabled`: that would take the focus away from whoever uses the keyboard
+function busy(button, is) {
+  button.setAttribute("aria-disabled", String(is));
+}
+
+const isBusy = (button) => button.getAttribute("aria-disabled") === "true";
+
 async function post(form) {
   const response = await fetch(form.action, {
     method: "POST",
@@ -148,7 +155,8 @@ async function ask(event) {
   event.preventDefault();
   const form = event.currentTarget;
   const button = form.querySelector("button");
-  button.disabled = true;
+  if (isBusy(button)) return;
+  busy(button, true);
   notice("", false);
   try {
     const [ok, answer] = await post(form);
@@ -170,7 +178,7 @@ async function ask(event) {
   } catch {
     notice("The desk cannot be reached. Try again: the same request is taken down only once.", true);
   } finally {
-    button.disabled = false;
+    busy(button, false);
   }
 }
 
@@ -179,7 +187,8 @@ async function cancel(event) {
   if (!form) return;
   event.preventDefault();
   const button = form.querySelector("button");
-  button.disabled = true;
+  if (isBusy(button)) return;
+  busy(button, true);
   mine.add(form.closest("tr").id);
   try {
     const [ok, answer] = await post(form);
@@ -189,11 +198,11 @@ async function cancel(event) {
       if (old) putRow(byId("reservations"), row, old);
     } else {
       notice((answer.errors || {}).form || answer.message, true);
-      button.disabled = false;
+      busy(button, false);
     }
   } catch {
     notice("The desk cannot be reached. Try again.", true);
-    button.disabled = false;
+    busy(button, false);
   }
 }
 
