@@ -44,4 +44,4 @@ async def views_give_rows_of_the_type_that_was_named(views: Views) -> None:
 
 
 async def a_command_is_not_a_query(app: App) -> None:
-    await app.ask("free seats")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await app.ask("free seats")  # type: ignore[arg-type]

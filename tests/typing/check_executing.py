@@ -20,7 +20,7 @@ async def what_goes_with_a_command_is_named(app: App, seen: Receipt) -> None:
         await app.execute(ReserveSeats("s1", 2), id="c1", seen=seen, principal=Principal("clerk")),
         Receipt,
     )
-    await app.execute(ReserveSeats("s1", 2), "c1")  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
+    await app.execute(ReserveSeats("s1", 2), "c1")  # type: ignore[call-arg]
 
 
 async def entering_an_app_gives_the_app() -> None:
