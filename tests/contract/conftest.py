@@ -1,0 +1,17 @@
+"""The suites explain a failed assertion as test files do."""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    "tests.contract.appending",
+    "tests.contract.commits",
+    "tests.contract.conditions",
+    "tests.contract.grouping",
+    "tests.contract.outcomes",
+    "tests.contract.read_only",
+    "tests.contract.reading",
+    "tests.contract.view_columns",
+    "tests.contract.view_rows",
+    "tests.contract.view_saving",
+    "tests.contract.view_sessions",
+)

@@ -1,0 +1,140 @@
+"""A session for reading refuses every way to write; the database itself does, not a convention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from diptych.errors import DiptychError, ReadOnly
+from diptych.read.port import ViewStore
+from tests.contract.view_rows import COUNTS, Count, put
+
+TABLE = "view_count_1"
+
+WRITES = [
+    f"INSERT INTO {TABLE} VALUES ('z', 1)",
+    f"INSERT INTO {TABLE} VALUES ('z', 1) RETURNING number",
+    f"REPLACE INTO {TABLE} VALUES ('a', 9)",
+    f"UPDATE {TABLE} SET number = 9",
+    f"UPDATE {TABLE} SET number = 9 RETURNING number",
+    f"DELETE FROM {TABLE}",
+    f"WITH new(name, number) AS (SELECT 'z', 1) INSERT INTO {TABLE} SELECT * FROM new",
+    "UPDATE diptych_checkpoints SET position = 99",
+    f"DROP TABLE {TABLE}",
+    f"ALTER TABLE {TABLE} ADD COLUMN more INTEGER",
+    f"ALTER TABLE {TABLE} RENAME TO elsewhere",
+    "CREATE TABLE more (x)",
+    "CREATE TEMP TABLE more (x)",
+    "CREATE VIEW more AS SELECT 1",
+    f"CREATE INDEX more ON {TABLE} (number)",
+    f"CREATE TRIGGER more AFTER INSERT ON {TABLE} BEGIN SELECT 1; END",
+    "CREATE VIRTUAL TABLE more USING fts5(x)",
+    "PRAGMA query_only = OFF",
+    "PRAGMA query_only = 0",
+    "PRAGMA writable_schema = ON",
+    "PRAGMA journal_mode = DELETE",
+    "PRAGMA synchronous = OFF",
+    "PRAGMA user_version = 7",
+    "PRAGMA wal_checkpoint(TRUNCATE)",
+    "ATTACH 'file:{path}?mode=rw' AS w",
+    "ATTACH 'file:{path}?mode=rwc' AS w",
+    "ATTACH '{path}' AS w",
+    "ATTACH '{other}' AS w",
+    "DETACH main",
+    "VACUUM",
+    "VACUUM INTO '{other}'",
+    "SAVEPOINT s",
+    "RELEASE s",
+    "REINDEX",
+    "ANALYZE",
+    "SELECT load_extension('{other}')",
+]
+
+
+class ReadOnlySessions:
+    """Also needs the fixture `path`: of the store's file, or of one that must not come to be."""
+
+    def written(self, path: Path) -> dict[str, bytes]:
+        """All that lies on the disk, but for the shared memory of readers."""
+        files = path.parent.iterdir()
+        return {file.name: file.read_bytes() for file in files if not file.name.endswith("-shm")}
+
+    @pytest.mark.parametrize("statement", WRITES)
+    async def test_a_statement_that_writes_is_refused(
+        self, views: ViewStore, path: Path, statement: str
+    ) -> None:
+        await put(views, COUNTS, Count("a", 1))
+        before = self.written(path)
+        sql = statement.format(path=path, other=path.parent / "other.db")
+        async with views.session() as session:
+            with pytest.raises(ReadOnly, match=r"Make the change a command and execute it\.$"):
+                await session.select(sa.text(sql))
+        assert self.written(path) == before
+        await self.holds(views)
+
+    @pytest.mark.parametrize("first", [True, False])
+    @pytest.mark.parametrize(
+        "statement",
+        ["BEGIN IMMEDIATE", "COMMIT", "END", "ROLLBACK", f"SELECT 1; DROP TABLE {TABLE}"],
+    )
+    async def test_a_statement_that_moves_the_transaction_is_an_error_and_changes_nothing(
+        self, views: ViewStore, path: Path, statement: str, first: bool
+    ) -> None:
+        await put(views, COUNTS, Count("a", 1))
+        before = self.written(path)
+        async with views.session() as session:
+            if not first:
+                await session.begin()
+            with pytest.raises(DiptychError):
+                await session.select(sa.text(statement))
+        assert self.written(path) == before
+        await self.holds(views)
+
+    async def test_whoever_catches_the_refusal_still_reads_the_same_moment(
+        self, views: ViewStore
+    ) -> None:
+        await put(views, COUNTS, Count("a", 1))
+        async with views.session() as session:
+            before = await session.begin()
+            for statement in ["COMMIT", "ROLLBACK", f"DELETE FROM {TABLE}"]:
+                with pytest.raises(DiptychError):
+                    await session.select(sa.text(statement))
+            assert await session.begin() == before
+            assert await session.get(COUNTS, ("a",)) == Count("a", 1)
+
+    @pytest.mark.parametrize("kind", ["insert", "update", "delete", "create", "drop"])
+    async def test_a_statement_of_sqlalchemy_that_writes_is_refused(
+        self, views: ViewStore, path: Path, kind: str
+    ) -> None:
+        await put(views, COUNTS, Count("a", 1))
+        table = views.table(COUNTS)
+        statements: dict[str, Any] = {
+            "insert": sa.insert(table).values(name="z", number=1),
+            "update": sa.update(table).values(number=9),
+            "delete": sa.delete(table),
+            "create": sa.schema.CreateTable(
+                sa.Table("more", sa.MetaData(), sa.Column("x", sa.Text))
+            ),
+            "drop": sa.schema.DropTable(table),
+        }
+        before = self.written(path)
+        async with views.session() as session:
+            with pytest.raises(ReadOnly):
+                await session.select(statements[kind])
+        assert self.written(path) == before
+        await self.holds(views)
+
+    async def test_after_a_refusal_the_engine_still_writes(self, views: ViewStore) -> None:
+        async with views.session() as session:
+            with pytest.raises(ReadOnly):
+                await session.select(sa.text("PRAGMA query_only = ON"))
+        await put(views, COUNTS, Count("a", 1))
+        await self.holds(views)
+
+    async def holds(self, views: ViewStore) -> None:
+        """The one row is as it was."""
+        loaded = await views.load(COUNTS, [("a",), ("z",)])
+        assert (loaded.position, loaded.rows) == (1, {("a",): Count("a", 1)})

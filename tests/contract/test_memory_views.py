@@ -1,0 +1,31 @@
+"""Views of the store in Python keep the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from diptych.adapters.memory.store import MemoryStore
+from diptych.adapters.memory.views import MemoryViews
+from diptych.read.port import ViewStore
+from tests.contract.commits import CONTEXT, WAITING
+from tests.contract.view_rows import SHAPES
+from tests.contract.view_store_contract import ViewStoreContract
+
+
+class TestMemoryViews(ViewStoreContract):
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "never.db"
+
+    @pytest.fixture
+    async def views(self) -> AsyncIterator[ViewStore]:
+        store = MemoryStore(waiting=WAITING)
+        await store.open(CONTEXT, [])
+        views = MemoryViews(store)
+        await views.open(SHAPES)
+        yield views
+        await views.close()
+        await store.close()
