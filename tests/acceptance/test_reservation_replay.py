@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from reservation.bookings.file import bookings
-from reservation.bookings.oracle import WHOLE_FILE, counted
+from reservation.bookings.file import BookingRow, bookings
+from reservation.bookings.oracle import WHOLE_FILE, Totals, counted
 from reservation.bookings.replaying import replay
 from reservation.bookings.timeline import timeline
 from reservation.composition import reservations
@@ -118,5 +118,8 @@ def test_a_difference_is_named_and_shown() -> None:
 async def test_a_difference_ends_the_command_with_status_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entry, "counted", lambda rows: counted(list(rows)[:-1]))
+    def one_too_few(rows: list[BookingRow]) -> Totals:
+        return counted(rows[:-1])
+
+    monkeypatch.setattr(entry, "counted", one_too_few)
     assert await entry.run(tmp_path / "differs.db", 40, quiet()) == 1

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from uuid import uuid4
@@ -51,8 +51,16 @@ class Site:
         return (await self.app.ask(LastReservations(1)))[0]
 
 
+class Server(uvicorn.Server):
+    """Leaves the signals to the tests."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
 @asynccontextmanager
-async def opened(*, rooms: int = 5, working: bool = True) -> AsyncIterator[Site]:
+async def opened(*, rooms: int = 5, working: bool = True) -> AsyncGenerator[Site]:
     clock = clock_at(TODAY)
     sizes = {CITY: rooms, RESORT: rooms}
     async with reservations("memory://", clock=clock, rooms=sizes) as app:
@@ -62,12 +70,11 @@ async def opened(*, rooms: int = 5, working: bool = True) -> AsyncIterator[Site]
         config = uvicorn.Config(
             desk.site(["127.0.0.1"]), port=0, log_level="warning", lifespan="off", ws="none"
         )
-        server = uvicorn.Server(config)
-        config.load()
+        server = Server(config)
         tasks = [asyncio.create_task(desk.live.follow(0))]
         if working:
             tasks.append(asyncio.create_task(worker.run()))
-        serving = asyncio.create_task(server._serve())  # serve() would take the signals
+        serving = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
@@ -96,7 +103,9 @@ async def eventually(site: Site, status: str) -> ListedReservation:
 
 
 @asynccontextmanager
-async def news(site: Site, last_id: str = "") -> AsyncIterator[AsyncIterator[tuple[str, str, str]]]:
+async def news(
+    site: Site, last_id: str = ""
+) -> AsyncGenerator[AsyncIterator[tuple[str, str, str]]]:
     """The page's events: id, name, data."""
     headers = {"last-event-id": last_id} if last_id else {}
 
@@ -285,7 +294,7 @@ async def test_a_ticket_that_is_no_uuid_is_refused(site: Site) -> None:
 
 HOSTILE = [
     "<script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
     "' onmouseover='alert(1)",
     "{guest} {0.__class__} %s ${x}",
     "</tr></table><form action=//evil.example>",

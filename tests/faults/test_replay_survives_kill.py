@@ -18,7 +18,7 @@ pytestmark = pytest.mark.faults
 
 SOAK = os.environ.get("DIPTYCH_SOAK") == "1"
 KILLS = 20 if SOAK else 5
-LIMIT = None if SOAK else 1200
+LIMIT = None if SOAK else 800
 """Bookings; the whole file when soaking."""
 
 

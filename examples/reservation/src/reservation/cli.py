@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 
+from diptych import StoreFault
 from reservation.entrypoints.stores import Unusable
 
 app = App(name="reservation", help="The example of diptych: two hotels' reservations.")
@@ -72,8 +73,9 @@ def _run(command: Callable[[Console], Coroutine[Any, Any, int]]) -> int:
     console = Console()
     try:
         return asyncio.run(command(console))
-    except Unusable as error:
-        console.print(f"[bold red]{error}", highlight=False)
+    except (Unusable, StoreFault) as error:
+        told = Console(stderr=True)
+        told.print(str(error), style="bold red", markup=False, highlight=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
         return 130
