@@ -507,7 +507,7 @@ def _build_store(url: str, limits: Limits, reads: bool) -> tuple[Store, ViewStor
         case "memory":
             from diptych.adapters.memory.store import MemoryStore
 
-            memory = MemoryStore(waiting=limits.waiting)
+            memory = MemoryStore()
             if not reads:
                 return memory, None
             from diptych.adapters.memory.views import MemoryViews

@@ -21,24 +21,8 @@ GROUP_BYTES = 1 << 20
 """Bytes of events of one group at most; one commit may be larger."""
 
 
-class Pending:
-    """A commit and who waits for it."""
-
-    __slots__ = ("commit", "future")
-
-    def __init__(self, commit: Commit, future: asyncio.Future[Committed]) -> None:
-        self.commit = commit
-        self.future = future
-
-    def answer(self, committed: Committed | BaseException) -> None:
-        """Answers, unless nobody waits any more."""
-        if self.future.done():
-            return
-        if isinstance(committed, BaseException):
-            self.future.set_exception(committed)
-        else:
-            self.future.set_result(committed)
-
+Pending = tuple[Commit, asyncio.Future[Committed]]
+"""A commit and who waits for it."""
 
 Answers = Sequence[Committed | BaseException]
 
@@ -105,7 +89,7 @@ class GroupCommitter:
         if len(self._waiting) >= self._limit:
             raise Overloaded(len(self._waiting))
         future: asyncio.Future[Committed] = self._loop.create_future()
-        self._waiting.append(Pending(commit, future))
+        self._waiting.append((commit, future))
         if not self._asked and not self._writing:
             self._asked = True
             self._idle.clear()
@@ -114,8 +98,13 @@ class GroupCommitter:
 
     def done(self, group: list[Pending], answers: Answers) -> None:
         """A group was written (or failed); in the loop's thread."""
-        for pending, committed in zip(group, answers, strict=True):
-            pending.answer(committed)
+        for (_, future), committed in zip(group, answers, strict=True):
+            if future.done():
+                continue  # nobody waits any more
+            if isinstance(committed, BaseException):
+                future.set_exception(committed)
+            else:
+                future.set_result(committed)
         self._writing = False
         if self._waiting:
             self._asked = True
@@ -131,11 +120,9 @@ class GroupCommitter:
         group: list[Pending] = []
         size = 0
         while self._waiting and len(group) < GROUP:
-            size += sum(
-                len(event.data)
-                for append in self._waiting[0].commit.appends
-                for event in append.events
-            )
+            for append in self._waiting[0][0].appends:
+                for event in append.events:
+                    size += len(event.data)
             if group and size > GROUP_BYTES:
                 break
             group.append(self._waiting.popleft())

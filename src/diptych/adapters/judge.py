@@ -6,6 +6,7 @@ have added. It writes nothing: it answers, and collects what is to be written.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from diptych.log.commit import (
@@ -39,7 +40,7 @@ class Ledger(Protocol):
         """Id of the command behind one event."""
         ...
 
-    def causes(self, tenant: str, query: Tagged, after: Position) -> set[str]:
+    def causes(self, tenant: str, query: Tagged, after: Position) -> Iterable[str]:
         """Ids of the commands behind the matching events after a position."""
         ...
 
@@ -65,6 +66,7 @@ class Judge:
         self.outcomes: list[tuple[str, Settled, int]] = []
         self.rows: list[Rows] = []
         self.advances: list[Advance] = []
+        self._under: dict[tuple[str, str], list[tuple[Position, str, NewEvent]]] = {}
 
     @property
     def versions(self) -> dict[tuple[str, str], int]:
@@ -112,6 +114,9 @@ class Judge:
                         cause.principal,
                     )
                     self.events.append((stored, event))
+                    for tag in event.tags:
+                        under = self._under.setdefault((tenant, tag), [])
+                        under.append((self.head, cause.id, event))
                 by = cause.id
             self._versions[(tenant, stream)] = (version, by)
             versions.append(version)
@@ -167,11 +172,12 @@ class Judge:
 
     def _holds(self, tenant: str, condition: Condition) -> bool:
         query, after = condition.query, condition.after
-        causes = self._ledger.causes(tenant, query, after)
-        for stored, event in self.events:
-            if stored.tenant == tenant and stored.position > after and matches(query, event):
-                causes.add(stored.causation)
-        return frozenset(causes) == condition.besides
+        causes = set(self._ledger.causes(tenant, query, after))
+        for item in query.items:
+            for position, cause, event in self._under.get((tenant, item[0]), ()):
+                if position > after and matches(query, event):
+                    causes.add(cause)
+        return causes == set(condition.besides)
 
 
 def matches(query: Tagged, event: NewEvent) -> bool:

@@ -306,7 +306,7 @@ class EventCodec:
             for name, message in self._by_name.items()
         ]
 
-    def encode(self, event: Any, function: str) -> tuple[Any, NewEvent]:
+    def encode(self, event: Any, function: Callable[..., Any]) -> tuple[Any, NewEvent]:
         """The event as it will be read back, and as it is stored.
 
         Raises:
@@ -317,7 +317,7 @@ class EventCodec:
         if message is None:
             known = ", ".join(sorted(type_.__name__ for type_ in self._by_type))
             raise BadResult(
-                function,
+                name_of(function),
                 f"returned {type(event).__name__}, which no evolve here takes (known: {known}). "
                 "Return a list of events, and give the decider an evolve for each.",
             )
@@ -325,7 +325,7 @@ class EventCodec:
             event, data = message.check(event)
         except InvalidMessage as error:
             raise BadResult(
-                function, f"returned an event that cannot be kept: {error.args[0]}"
+                name_of(function), f"returned an event that cannot be kept: {error.args[0]}"
             ) from error
         if len(data) > self._limit:
             raise MessageTooLarge(message.name, len(data), self._limit)

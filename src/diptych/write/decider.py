@@ -51,17 +51,8 @@ class Decider(Generic[S]):
         """
         route = self.decides[type(command)]
         if route.wants_facts:
-            events = route.function(command, state, context)
-        else:
-            events = route.function(command, state)
-        if events.__class__ is list:
-            return events
-        if events.__class__ is tuple:
-            return list(events)
-        raise BadResult(
-            name_of(route.function),
-            f"returned {type(events).__name__}. Return a list of events; [] for none.",
-        )
+            return as_events(route.function, route.function(command, state, context))
+        return as_events(route.function, route.function(command, state))
 
     def evolve(self, state: S, event: Any, recorded: Callable[[], Recorded[Any]]) -> S:
         """The state after one more event. `recorded` is asked only where the function wants it."""
@@ -77,3 +68,19 @@ class Decider(Generic[S]):
             raise BadResult("evolve", "wants Recorded, which these events do not have.")
 
         return reduce(lambda state, event: self.evolve(state, event, unknown), events, self.initial)
+
+
+def as_events(decide: Callable[..., Any], events: Any) -> list[Any]:
+    """What a decide function returned, if it is a list of events.
+
+    Raises:
+        BadResult: It is not.
+    """
+    if events.__class__ is list:
+        return events
+    if events.__class__ is tuple:
+        return list(events)
+    raise BadResult(
+        name_of(decide),
+        f"returned {type(events).__name__}. Return a list of events; [] for none.",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias, assert_never
+from typing import Any, NamedTuple, Protocol, TypeAlias, assert_never
 
 import msgspec
 
@@ -27,7 +27,6 @@ from diptych.log.commit import (
     Appended,
     Cause,
     Commit,
-    Committed,
     Conflict,
     NewEvent,
     Outcome,
@@ -36,11 +35,14 @@ from diptych.log.commit import (
 )
 from diptych.log.names import Names
 from diptych.log.port import Store
-from diptych.message import Chance, Clock, Context, Ids, Position, Principal, Receipt
-from diptych.routing import name_of
+from diptych.message import ANONYMOUS, Chance, Clock, Context, Ids, Position, Principal, Receipt
+from diptych.routing import Route
 from diptych.write.boundary import Boundary
+from diptych.write.boundary_ground import BoundaryGround
+from diptych.write.decider import as_events
 from diptych.write.event_sourced import EventSourced
-from diptych.write.standing import BoundaryGround, Ground, Standing, StreamGround
+from diptych.write.standing import Ground, Standing
+from diptych.write.stream_ground import StreamGround
 
 WriteModel: TypeAlias = EventSourced[Any] | Boundary[Any]
 
@@ -61,13 +63,24 @@ class Seen(Protocol):
 class _Entry:
     """What takes one type of command."""
 
-    __slots__ = ("decide", "ground", "message", "model")
+    __slots__ = ("function", "ground", "message", "model", "wants_context")
 
-    def __init__(self, message: MessageType[Any], model: WriteModel, ground: Ground) -> None:
+    def __init__(
+        self, message: MessageType[Any], model: WriteModel, ground: Ground, route: Route
+    ) -> None:
         self.message = message
         self.model = model
         self.ground = ground
-        self.decide = model.decider.decide
+        self.function = route.function
+        self.wants_context = route.wants_facts
+
+
+class _Decision(NamedTuple):
+    """What a decision gave, ready to be sent."""
+
+    commit: Commit
+    events: list[Any]
+    refused: Refused | None
 
 
 class Dispatch:
@@ -123,133 +136,161 @@ class Dispatch:
         deadline: datetime | None,
     ) -> Receipt:
         """See `App.execute`."""
-        entry = self._entries.get(type(command))
+        entry = self._entries.get(command.__class__)
         if entry is None:
             known = [type_.__name__ for type_ in self._entries]
             raise UnknownMessage("command", type(command).__name__, known)
         if self._under_way >= self._waiting:
             raise Overloaded(self._under_way)
-        message = entry.message
+        message, ground = entry.message, entry.ground
         command, data = message.check(command)
         if len(data) > self._payload:
             raise MessageTooLarge(message.name, len(data), self._payload)
         drawn = id is None
         if id is None:
             id = self._ids.new()
-        elif not 0 < len(id) <= ID_LENGTH or not is_plain(id):
-            raise InvalidMessage(
-                message.name, "id", f"{id[:20]!r} has {len(id)} characters; 1 to 200, without NUL"
-            )
-        if not is_plain(principal.id) or not is_plain(principal.tenant):
-            raise InvalidMessage(message.name, "principal", "its id or tenant is no plain text")
-        if deadline is not None and deadline.tzinfo is None:
-            raise InvalidMessage(message.name, "deadline", "a datetime without a time zone")
-        if seen is not None:
-            self._refuse_foreign(seen)
-        fingerprint = message.fingerprint(data)
+        if not drawn or seen is not None or deadline is not None or principal is not ANONYMOUS:
+            self._check_terms(message.name, id, seen, principal, deadline)
+        outcome = Outcome(message.fingerprint(data), drawn)
+        tenant = principal.tenant
+        attempt = 0
         self._under_way += 1
         try:
-            return await self._attempt(
-                entry, command, id, Outcome(fingerprint, drawn), seen, principal, deadline
-            )
+            while True:
+                attempt += 1
+                standing = None if seen is not None else ground.at_hand(tenant, command)
+                if standing is None:
+                    standing = await ground.stand(tenant, command, alone=seen is not None)
+                if seen is not None:
+                    # What comes after this look makes the commit itself fail: no gap is left.
+                    await self._refuse_unseen(entry, command, id, outcome, seen, tenant)
+                now = self._clock.now()
+                if deadline is not None and now > deadline:
+                    raise DeadlineExceeded(message.name, deadline.isoformat())
+                cause = Cause(id, id, principal.id, tenant, to_micros(now))
+                try:
+                    decision = self._decide(
+                        entry, command, standing, principal, now, cause, outcome
+                    )
+                except Exception:
+                    if not drawn:  # the first time may have gone well: that is the answer then
+                        settled = await self._store.outcome(tenant, id)
+                        if settled is not None:
+                            return await self._repeat(settled, outcome, tenant)
+                    raise
+                try:
+                    committed = await self._store.commit(decision.commit)
+                except CommitUnknown:
+                    standing.arrived(None)
+                    settled = await self._store.outcome(tenant, id)
+                    if settled is None:
+                        raise
+                    committed = settled
+                except BaseException:
+                    standing.arrived(None)
+                    raise
+                else:
+                    standing.arrived(committed)
+                match committed:
+                    case Appended():
+                        if decision.refused is not None:
+                            decision.refused.position = committed.position
+                            raise decision.refused
+                        return Receipt(
+                            context=self._context,
+                            epoch=self._store.epoch,
+                            position=committed.position,
+                            command_id=id,
+                            stream=standing.stream,
+                            version=committed.versions[0],
+                            events=tuple(decision.events),
+                        )
+                    case Settled():
+                        return await self._repeat(committed, outcome, tenant)
+                    case Conflict():
+                        if attempt >= self._attempts:
+                            raise StreamConflict(
+                                committed.what, committed.expected, committed.found
+                            )
+                        await self._pause(attempt)
+                    case _:
+                        assert_never(committed)
         finally:
             self._under_way -= 1
 
-    async def _attempt(
+    async def _pause(self, attempt: int) -> None:
+        """Lets the others go first, for longer each time; the first time, not at all."""
+        if attempt > 1:
+            await asyncio.sleep(self._chance.fraction() * 0.001 * min(2**attempt, 64))
+
+    def _check_terms(
         self,
-        entry: _Entry,
-        command: Any,
+        name: str,
         id: str,
-        outcome: Outcome,
         seen: Seen | None,
         principal: Principal,
         deadline: datetime | None,
-    ) -> Receipt:
-        """Decides until nobody else wrote in between, at most `attempts` times."""
-        tenant = principal.tenant
-        attempt = 0
-        while True:
-            attempt += 1
-            standing = await entry.ground.stand(tenant, command, alone=seen is not None)
-            if seen is not None:
-                # What comes after this look makes the commit itself fail, so no gap is left.
-                await self._refuse_unseen(entry, command, id, outcome, seen, tenant)
-            now = self._clock.now()
-            if deadline is not None and now > deadline:
-                raise DeadlineExceeded(entry.message.name, deadline.isoformat())
-            cause = Cause(id, id, principal.id, tenant, to_micros(now))
-            context = Context(now, principal, tenant, id)
-            try:
-                commit, events, refused = self._decide(
-                    entry, command, standing, context, cause, outcome
-                )
-            except Exception:
-                if not outcome.drawn:  # the first time may have gone well: that is the answer then
-                    settled = await self._store.outcome(tenant, id)
-                    if settled is not None:
-                        return await self._repeat(settled, outcome, tenant)
-                raise
-            committed = await self._commit(commit, standing, tenant, id)
-            match committed:
-                case Appended():
-                    if refused is not None:
-                        refused.position = committed.position
-                        raise refused
-                    return Receipt(
-                        context=self._context,
-                        epoch=self._store.epoch,
-                        position=committed.position,
-                        command_id=id,
-                        stream=standing.stream,
-                        version=committed.versions[0],
-                        events=tuple(events),
-                    )
-                case Settled():
-                    return await self._repeat(committed, outcome, tenant)
-                case Conflict():
-                    if attempt >= self._attempts:
-                        raise StreamConflict(committed.what, committed.expected, committed.found)
-                    if attempt > 1:
-                        await asyncio.sleep(self._chance.fraction() * 0.001 * min(2**attempt, 64))
-                case _:
-                    assert_never(committed)
+    ) -> None:
+        """What comes with the command must be fit to be kept and compared."""
+        if not 0 < len(id) <= ID_LENGTH or not is_plain(id):
+            raise InvalidMessage(
+                name, "id", f"{id[:20]!r} has {len(id)} characters; 1 to 200, without NUL"
+            )
+        if not is_plain(principal.id) or not is_plain(principal.tenant):
+            raise InvalidMessage(name, "principal", "its id or tenant is no plain text")
+        if deadline is not None and deadline.tzinfo is None:
+            raise InvalidMessage(name, "deadline", "a datetime without a time zone")
+        if seen is not None:
+            self._refuse_foreign(seen)
 
     def _decide(
         self,
         entry: _Entry,
         command: Any,
         standing: Standing,
-        context: Context,
+        principal: Principal,
+        now: datetime,
         cause: Cause,
         outcome: Outcome,
-    ) -> tuple[Commit, list[Any], Refused | None]:
-        """Decides and builds the commit; from here to its sending nothing awaits."""
-        events: list[Any] = []
-        new: tuple[NewEvent, ...] = ()
+    ) -> _Decision:
+        """Decides, builds the commit and lets others stand on it; nothing awaits until it is sent.
+
+        Raises:
+            BadResult: The functions gave what cannot be kept.
+        """
+        decided: list[Any] = []
         refused: Refused | None = None
         self.deciding = entry.message.name
         try:
-            decided = entry.decide(command, standing.state, context)
-            if decided:
-                function = name_of(entry.model.decider.decides[type(command)].function)
-                encode = self._codec.encode
-                if len(decided) == 1:
-                    event, stored = encode(decided[0], function)
-                    events, new = [event], (stored,)
-                else:
-                    pairs = [encode(event, function) for event in decided]
-                    events = [event for event, _ in pairs]
-                    new = tuple(stored for _, stored in pairs)
+            if entry.wants_context:
+                context = Context(now, principal, cause.tenant, cause.id)
+                decided = as_events(
+                    entry.function, entry.function(command, standing.state, context)
+                )
+            else:
+                decided = as_events(entry.function, entry.function(command, standing.state))
         except Refused as no:
             refused = no
         finally:
             self.deciding = None
+        events: list[Any] = []
+        new: tuple[NewEvent, ...] = ()
+        if decided:
+            encode = self._codec.encode
+            if len(decided) == 1:
+                event, stored = encode(decided[0], entry.function)
+                events, new = [event], (stored,)
+            else:
+                pairs = [encode(event, entry.function) for event in decided]
+                events = [event for event, _ in pairs]
+                new = tuple([stored for _, stored in pairs])
         appends, condition = standing.expectations(new)
         if refused is None:
             standing.sent(cause, events, new)
         elif outcome.drawn:
             # Nobody can ask for it again, so it is not kept; what it was judged on is compared.
-            return Commit(appends=appends, condition=condition, tenant=cause.tenant), [], refused
+            commit = Commit(appends=appends, condition=condition, tenant=cause.tenant)
+            return _Decision(commit, events, refused)
         else:
             outcome = Outcome(outcome.fingerprint, False, _refusal(refused))
         commit = Commit(
@@ -259,23 +300,7 @@ class Dispatch:
             condition=condition,
             outcome=outcome,
         )
-        return commit, events, refused
-
-    async def _commit(self, commit: Commit, standing: Standing, tenant: str, id: str) -> Committed:
-        """Sends a commit and tells those who stand on it what became of it."""
-        try:
-            committed = await self._store.commit(commit)
-        except CommitUnknown:
-            standing.arrived(None)
-            settled = await self._store.outcome(tenant, id)
-            if settled is None:
-                raise
-            return settled
-        except BaseException:
-            standing.arrived(None)
-            raise
-        standing.arrived(committed)
-        return committed
+        return _Decision(commit, events, refused)
 
     async def _refuse_unseen(
         self,
@@ -347,14 +372,14 @@ def _entries(
             ground = BoundaryGround(model, codec, store, states)
         else:
             ground = StreamGround(model, codec, store, states)
-        for type_ in model.decider.decides:
+        for type_, route in model.decider.decides.items():
             if type_ in entries:
                 raise WiringError(
                     f"command {type_.__name__} is taken by {entries[type_].model!r} and by "
                     f"{model!r}. One model decides a command; let the other react to its events."
                 )
             message = message_type(type_, names.take("command", type_))
-            entries[type_] = _Entry(message, model, ground)
+            entries[type_] = _Entry(message, model, ground, route)
     return entries
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from bisect import bisect_right
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from typing import Protocol
 
-from diptych.adapters.grouping import GroupCommitter, Pending, carry_out
+from diptych.adapters.grouping import carry_out
 from diptych.adapters.judge import Judge, matches
 from diptych.adapters.news import News
 from diptych.errors import ForeignStore, NotOpen
@@ -30,15 +30,26 @@ class ViewTables(Protocol):
         ...
 
 
+class _Answered:
+    """An answer that is there already. Whoever awaits it lets the others have one turn first, as
+    with a store that takes its time; without it, one busy caller would keep the loop to itself."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: Committed | BaseException) -> None:
+        self._answer = answer
+
+    def __await__(self) -> Generator[None, None, Committed]:
+        yield
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer
+
+
 class MemoryStore:
-    """Keeps what one app would keep, for as long as the app is open.
+    """Keeps what one app would keep, for as long as the app is open."""
 
-    Args:
-        waiting: Commits that may wait.
-    """
-
-    def __init__(self, *, waiting: int) -> None:
-        self._limit = waiting
+    def __init__(self) -> None:
         self._epoch = ""
         self._stamps: dict[tuple[str, str], Stamp] = {}
         self._context: str | None = None
@@ -47,7 +58,6 @@ class MemoryStore:
         self._under: dict[tuple[str, str], list[Position]] = {}
         self._streams: dict[tuple[str, str], list[StoredEvent]] = {}
         self._outcomes: dict[tuple[str, str], Settled] = {}
-        self._committer: GroupCommitter | None = None
         self._news: News | None = None
         self.turn = asyncio.Lock()
         """Held by whoever reads the tables of views over several steps."""
@@ -66,37 +76,29 @@ class MemoryStore:
         self._context = context
         self._epoch = self._epoch or os.urandom(16).hex()
         self.turn = asyncio.Lock()
-        self._committer = GroupCommitter(self._write, waiting=self._limit)
         self._news = News(self.head)
 
     async def close(self) -> None:
-        if self._committer is not None and self._news is not None:
-            await self._committer.close()
+        if self._news is not None:
             self._news.close()
-            self._committer = self._news = None
+            self._news = None
 
     def commit(self, commit: Commit) -> Awaitable[Committed]:
-        if self._committer is None:
+        if self._news is None:
             raise NotOpen("memory")
-        return self._committer.commit(commit)
+        if commit.rows or commit.advance:
+            return self._commit_in_turn(commit)
+        (answer,) = carry_out([commit], self._carry_out)
+        self._news.tell(len(self._events))
+        return _Answered(answer)
 
-    def _write(self, group: list[Pending]) -> None:
-        """At once, unless an answer is being read from the tables that are to change."""
-        if self.turn.locked() and any(p.commit.rows or p.commit.advance for p in group):
-            asyncio.get_running_loop().create_task(self._write_in_turn(group))
-        else:
-            self._write_now(group)
-
-    async def _write_in_turn(self, group: list[Pending]) -> None:
+    async def _commit_in_turn(self, commit: Commit) -> Committed:
+        """Not while an answer is being read from the tables that are to change."""
         async with self.turn:
-            self._write_now(group)
-
-    def _write_now(self, group: list[Pending]) -> None:
-        answers = carry_out([pending.commit for pending in group], self._carry_out)
-        if self._committer is not None:
-            self._committer.done(group, answers)
-        if self._news is not None:
-            self._news.tell(len(self._events))
+            (answer,) = carry_out([commit], self._carry_out)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
     def _carry_out(self, commits: Sequence[Commit]) -> list[Committed]:
         judge = Judge(self, len(self._events))

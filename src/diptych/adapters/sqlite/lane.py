@@ -127,18 +127,15 @@ class Lane:
             raise
 
     def _sqlalchemy(self) -> SqlConnection:
-        """SQLAlchemy on this very connection."""
+        """SQLAlchemy on this very connection, whether or not a snapshot has begun on it."""
         if self._sql is None:
-            from sqlalchemy import StaticPool, create_engine
+            from sqlalchemy import NullPool, create_engine
 
-            connection = self.connection
-            engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-            # Its first act is to ask for a pragma, which queries may not.
-            self.guard.down()
-            try:
-                self._sql = engine.connect()
-            finally:
-                self.guard.up()
+            # An engine asks its first connection for a pragma, and rolls back. Not on this one.
+            connections = [self.connection, sqlite3.connect(":memory:")]
+            engine = create_engine("sqlite://", creator=connections.pop, poolclass=NullPool)
+            engine.connect().close()
+            self._sql = engine.connect()
         return self._sql
 
 

@@ -7,7 +7,8 @@ CREATE TABLE IF NOT EXISTS diptych_store (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     format INTEGER NOT NULL,
     context TEXT NOT NULL,
-    epoch TEXT NOT NULL
+    epoch TEXT NOT NULL,
+    fences INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS diptych_names (
@@ -110,6 +111,36 @@ def events(where: str, order: str) -> str:
 
 SELECT_ALL = events("position > ?", "position")
 SELECT_STREAM = events("tenant = ? AND stream = ? AND version > ? AND position > ?", "version")
+SELECT_STREAMS = (
+    f"SELECT '[' || group_concat((SELECT json_group_array(json_array({_EVENT})) FROM "
+    "(SELECT * FROM diptych_events WHERE tenant = json_extract(wanted.value, '$[0]') "
+    "AND stream = json_extract(wanted.value, '$[1]') "
+    "AND version > json_extract(wanted.value, '$[2]') ORDER BY version LIMIT ?1)), ',') || ']' "
+    "FROM json_each(?2) wanted"
+)
+"""The pages of several streams, each as `SELECT_STREAM` gives it."""
+
+SELECT_TAGGED = (
+    "SELECT json_group_array(json_array(place, "
+    f"json_array({_EVENT}))) FROM (SELECT json_extract(wanted.value, '$[0]') place, e.* "
+    "FROM json_each(?1) wanted "
+    "CROSS JOIN diptych_tags t ON t.tenant = json_extract(wanted.value, '$[1]') "
+    "AND t.tag = json_extract(wanted.value, '$[2]') "
+    "AND t.position > json_extract(wanted.value, '$[3]') "
+    "CROSS JOIN diptych_events e ON e.position = t.position ORDER BY place, e.position LIMIT -1)"
+)
+"""The events under single tags, each with the place of the request that wanted it."""
+
+SELECT_CAUSES = (
+    "SELECT json_group_array(json_array(json_extract(wanted.value, '$[0]'), e.causation, e.name)) "
+    "FROM json_each(?1) wanted "
+    "CROSS JOIN diptych_tags t ON t.tenant = json_extract(wanted.value, '$[1]') "
+    "AND t.tag = json_extract(wanted.value, '$[2]') "
+    "AND t.position > json_extract(wanted.value, '$[3]') "
+    "CROSS JOIN diptych_events e ON e.position = t.position"
+)
+"""The commands behind such events."""
+
 SELECT_HEAD = "SELECT coalesce(max(position), 0) FROM diptych_events"
 UPSERT_CHECKPOINT = (
     "INSERT INTO diptych_checkpoints (name, position) VALUES (?, ?) "

@@ -6,8 +6,9 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -15,8 +16,9 @@ from diptych.adapters.grouping import Answers, GroupCommitter, Pending
 from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import connect, fault
-from diptych.adapters.sqlite.writer import Writer, settled_of, tagged
-from diptych.adapters.worker import Worker
+from diptych.adapters.sqlite.reading import LONGEST, read_events, read_streams, read_tagged
+from diptych.adapters.sqlite.writer import Writer, settled_of
+from diptych.adapters.worker import Gather, Worker
 from diptych.errors import ForeignStore, NotOpen, StoreUnavailable
 from diptych.log.commit import Commit, Committed, Settled, Tagged
 from diptych.log.names import Stamp, compare
@@ -24,18 +26,12 @@ from diptych.log.port import Batch, StoredEvent
 from diptych.message import Position
 
 T = TypeVar("T")
-
-PAGE = 10_000
-"""Events that one statement reads at most."""
-
-LONGEST = 64 << 20
-"""Bytes that one statement gives at most; where events are large it reads fewer of them."""
+R = TypeVar("R")
 
 WINDOW = 50_000
 """Positions that one read looks through at most when it wants some names only."""
 
 _decode_shape = msgspec.json.Decoder(dict[str, str]).decode
-_decode_events = msgspec.json.Decoder(list[StoredEvent]).decode
 
 
 class SqliteStore:
@@ -103,11 +99,11 @@ class SqliteStore:
                 head: Position = connection.execute(schema.SELECT_HEAD).fetchone()[0]
                 if names is None:
                     through = head
-                    events, whole = _events(connection, schema.SELECT_ALL, (after,), limit)
+                    events, whole = read_events(connection, schema.SELECT_ALL, (after,), limit)
                 else:
                     through = min(head, after + WINDOW)
                     sql = schema.select_named(len(names))
-                    events, whole = _events(connection, sql, (after, through, *names), limit)
+                    events, whole = read_events(connection, sql, (after, through, *names), limit)
             finally:
                 connection.execute("ROLLBACK")
             return Batch(events, max(through, after) if whole else events[-1].position)
@@ -117,39 +113,10 @@ class SqliteStore:
     async def read_stream(
         self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
     ) -> Sequence[StoredEvent]:
-        def read(connection: sqlite3.Connection) -> Sequence[StoredEvent]:
-            found: list[StoredEvent] = []
-            whole = False
-            while not whole and len(found) < limit:
-                version = found[-1].version if found else after
-                events, whole = _events(
-                    connection,
-                    schema.SELECT_STREAM,
-                    (tenant, stream, version, beyond),
-                    limit - len(found),
-                )
-                found += events
-            return found
-
-        return await self._opened.read(read)
+        return await self._opened.streams.ask((tenant, stream, after, limit, beyond))
 
     async def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Batch:
-        def read(connection: sqlite3.Connection) -> Batch:
-            found: list[StoredEvent] = []
-            whole = False
-            connection.execute("BEGIN")
-            try:
-                head: Position = connection.execute(schema.SELECT_HEAD).fetchone()[0]
-                while not whole:
-                    where, values = tagged(tenant, query, found[-1].position if found else after)
-                    sql = schema.events(where, "position")
-                    events, whole = _events(connection, sql, values, PAGE)
-                    found += events
-            finally:
-                connection.execute("ROLLBACK")
-            return Batch(found, head)
-
-        return await self._opened.read(read)
+        return await self._opened.tagged.ask((tenant, query, after))
 
     async def head(self) -> Position:
         return await self._opened.head()
@@ -197,11 +164,13 @@ class _Open:
         self._reading = reading
         self.writer = writer
         self.writing = writing
+        self.streams = Gather(reading, self._on(read_streams))
+        self.tagged = Gather(reading, self._on(read_tagged))
         self.committer = GroupCommitter(self._write, waiting=waiting)
         self.news = News(self.head)
 
     def _write(self, group: list[Pending]) -> None:
-        commits = [pending.commit for pending in group]
+        commits = [commit for commit, _ in group]
 
         def done(answers: Answers, error: BaseException | None) -> None:
             if error is not None:
@@ -215,13 +184,18 @@ class _Open:
         return await self.read(lambda c: c.execute(schema.SELECT_HEAD).fetchone()[0])
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        def run() -> T:
+        return self._reading.run(partial(self._on(lambda c, _: work(c)), None))
+
+    def _on(self, work: Callable[[sqlite3.Connection, R], T]) -> Callable[[R], T]:
+        """Work on the reader's connection, with SQLite's errors named."""
+
+        def run(request: R) -> T:
             try:
-                return work(self._connection)
+                return work(self._connection, request)
             except sqlite3.Error as error:
                 raise fault(error, self._path) from error
 
-        return self._reading.run(run)
+        return run
 
     async def close(self) -> None:
         await self.committer.close()
@@ -230,22 +204,6 @@ class _Open:
         await self.writing.run(self.writer.close)
         await self._reading.close()
         await self.writing.close()
-
-
-def _events(
-    connection: sqlite3.Connection, sql: str, values: Sequence[Any], limit: int
-) -> tuple[list[StoredEvent], bool]:
-    """The events of a statement, and whether there are no more than these."""
-    while True:
-        try:
-            text: str = connection.execute(sql, (*values, limit)).fetchone()[0]
-        except sqlite3.DataError:  # over LONGEST
-            if limit == 1:
-                raise
-            limit = max(1, limit // 8)
-            continue
-        events = _decode_events(text)
-        return events, len(events) < limit
 
 
 def _prepare(
@@ -259,7 +217,7 @@ def _prepare(
     if row is None:
         epoch = os.urandom(16).hex()
         connection.execute(
-            "INSERT INTO diptych_store (id, format, context, epoch) VALUES (1, ?, ?, ?)",
+            "INSERT INTO diptych_store (id, format, context, epoch, fences) VALUES (1, ?, ?, ?, 0)",
             (schema.FORMAT, context, epoch),
         )
     else:

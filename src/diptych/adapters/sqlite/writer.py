@@ -20,6 +20,7 @@ from diptych.adapters.sqlite.connection import (
     patiently,
     refuse_foreign,
 )
+from diptych.adapters.sqlite.reading import tagged
 from diptych.adapters.sqlite.tables import insert_many, write_rows
 from diptych.errors import CommitUnknown, Fault
 from diptych.log.commit import Commit, Committed, Refusal, Settled, Tagged
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 _encode = msgspec.json.encode
 _decode_refusal = msgspec.json.Decoder(Refusal).decode
+_decode_causes = msgspec.json.Decoder(list[tuple[int, str, str]]).decode
 _decode_ids = msgspec.json.Decoder(list[str]).decode
 _decode_versions = msgspec.json.Decoder(list[int | None]).decode
 
@@ -195,7 +197,8 @@ class Writer:
         """Commits, or finds out for certain that it did not happen.
 
         When the fsync of a commit fails, its frames may lie in the WAL, complete, where a later
-        recovery would find them. Only another commit in their place makes sure that they are gone.
+        recovery would find them. Only another commit in their place makes sure that they are gone
+        (one that changes something: SQLite leaves a page out that stays the same).
 
         Raises:
             StoreFault: It did not happen.
@@ -208,7 +211,7 @@ class Writer:
             try:
                 self._rollback()
                 connection.execute("BEGIN IMMEDIATE")
-                connection.execute("UPDATE diptych_store SET format = format")
+                connection.execute("UPDATE diptych_store SET fences = fences + 1")
                 connection.execute("COMMIT")
             except sqlite3.Error as again:
                 self._rollback_quietly()
@@ -306,6 +309,29 @@ class _Prepared:
                 **{stream: at or 0 for stream, at in zip(unknown, found, strict=True)},
             }
 
+        self._causes: dict[tuple[str, Tagged, Position], list[str]] = {}
+        conditions = [
+            (commit.tenant, commit.condition.query, commit.condition.after)
+            for commit in commits
+            if commit.condition is not None
+            and all(len(item) == 1 for item in commit.condition.query.items)
+        ]
+        if conditions:
+            self._find_causes(conditions)
+
+    def _find_causes(self, conditions: Sequence[tuple[str, Tagged, Position]]) -> None:
+        wanted = [
+            (place, tenant, item[0], after)
+            for place, (tenant, query, after) in enumerate(conditions)
+            for item in query.items
+        ]
+        row = self._connection.execute(schema.SELECT_CAUSES, (_encode(wanted).decode(),))
+        self._causes = {condition: [] for condition in conditions}
+        for place, cause, name in _decode_causes(row.fetchone()[0]):
+            condition = conditions[place]
+            if name in condition[1].names:
+                self._causes[condition].append(cause)
+
     def settled(self, tenant: str, id: str) -> Settled | None:
         return self._outcomes.get((tenant, id))
 
@@ -318,25 +344,19 @@ class _Prepared:
         ).fetchone()
         return None if row is None else row[0]
 
-    def causes(self, tenant: str, query: Tagged, after: Position) -> set[str]:
+    def causes(self, tenant: str, query: Tagged, after: Position) -> Sequence[str]:
+        found_already = self._causes.get((tenant, query, after))
+        if found_already is not None:
+            return found_already
         where, values = tagged(tenant, query, after)
         found = self._connection.execute(
             f"SELECT json_group_array(causation) FROM diptych_events WHERE {where}", values
         )
-        return set(_decode_ids(found.fetchone()[0]))
+        return _decode_ids(found.fetchone()[0])
 
     def checkpoint(self, name: str) -> Position:
         row = self._connection.execute(schema.SELECT_CHECKPOINT, (name,)).fetchone()
         return 0 if row is None else row[0]
-
-
-def tagged(tenant: str, query: Tagged, after: Position) -> tuple[str, list[Any]]:
-    """Which events a boundary looks at: the condition, and its values."""
-    values: list[Any] = []
-    for item in query.items:
-        values += (tenant, after, *item)
-    values += query.names
-    return schema.tagged(query.items, len(query.names)), values
 
 
 def settled_of(row: Sequence[Any]) -> Settled:

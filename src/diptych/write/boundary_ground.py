@@ -1,0 +1,164 @@
+"""The ground of boundaries: a fold per set of tags, at a position, and read on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from operator import attrgetter
+from typing import Any
+
+from diptych.log.codec import EventCodec
+from diptych.log.commit import Append, Cause, Committed, Condition, NewEvent, Tagged
+from diptych.log.port import Store
+from diptych.message import Position, Recorded
+from diptych.write.boundary import Boundary, Items
+from diptych.write.standing import Waiters, evolve_stored, wants_facts
+
+
+class _Flight:
+    """A commit on its way."""
+
+    __slots__ = ("events", "id", "landed", "number")
+
+    def __init__(self, number: int, id: str, events: Sequence[tuple[Any, frozenset[str]]]) -> None:
+        self.number = number
+        self.id = id
+        self.events = events
+        self.landed = Waiters()
+
+    def tags(self) -> set[str]:
+        return {tag for _, tags in self.events for tag in tags}
+
+
+class BoundaryGround:
+    """Keeps the folds of one boundary.
+
+    Args:
+        size: Folds kept; the one longest untouched falls out.
+    """
+
+    def __init__(self, model: Boundary[Any], codec: EventCodec, store: Store, size: int) -> None:
+        self._model = model
+        self._codec = codec
+        self._store = store
+        self._size = size
+        self._facts = wants_facts(model.decider)
+        self._names = codec.names(tuple(model.decider.evolves))
+        self._kept: dict[tuple[str, Items], tuple[Any, Position]] = {}
+        self._flying: dict[tuple[str, str], dict[_Flight, None]] = {}
+        self._numbers = count()
+
+    def at_hand(self, tenant: str, command: Any) -> None:
+        """Never: other tags' commits may have written under these, so it always reads on."""
+        return
+
+    async def stand(self, tenant: str, command: Any, *, alone: bool) -> BoundaryStanding:
+        items = self._model.reads(command)
+        stream = self._model.stream(command)
+        while True:
+            state, position = await self._committed(tenant, items)
+            flying = self._matching(tenant, items)
+            if flying and (alone or self._facts):
+                await flying[0].landed.wait()
+                continue
+            besides: set[str] = set()
+            evolves = self._model.decider.evolves
+            for flight in flying:
+                for event, tags in flight.events:
+                    route = evolves.get(event.__class__)
+                    if route is not None and _carries(items, tags):
+                        state = route.function(state, event)
+                        besides.add(flight.id)
+            condition = Condition(Tagged(self._names, items), position, frozenset(besides))
+            return BoundaryStanding(self, tenant, state, stream, condition)
+
+    async def missed(self, tenant: str, command: Any, seen: Position) -> list[Recorded[Any]]:
+        query = Tagged(self._names, self._model.reads(command))
+        batch = await self._store.read_tagged(tenant, query, after=seen)
+        return [self._codec.recorded(event) for event in batch.events]
+
+    async def _committed(self, tenant: str, items: Items) -> tuple[Any, Position]:
+        decider = self._model.decider
+        key = (tenant, items)
+        kept = self._kept.pop(key, None)
+        state, position = (decider.initial, 0) if kept is None else kept
+        if kept is not None:
+            self._kept[key] = kept  # now the one touched last
+        batch = await self._store.read_tagged(tenant, Tagged(self._names, items), after=position)
+        for stored in batch.events:
+            state = evolve_stored(decider, self._codec, state, stored)
+        if batch.events or kept is not None:
+            kept = self._kept.get(key)
+            if kept is None or kept[1] < batch.through:
+                self._kept[key] = (state, batch.through)
+                if len(self._kept) > self._size:
+                    del self._kept[next(iter(self._kept))]
+        return state, batch.through
+
+    def _matching(self, tenant: str, items: Items) -> list[_Flight]:
+        """Commits on their way with an event under these tags, in the order they were sent."""
+        flying = self._flying
+        if not flying:
+            return []
+        found: dict[_Flight, None] = {}
+        for item in items:
+            for flight in flying.get((tenant, item[0]), ()):
+                if any(_carries((item,), tags) for _, tags in flight.events):
+                    found[flight] = None
+        return sorted(found, key=attrgetter("number"))
+
+    def send(self, tenant: str, id: str, events: Sequence[Any], new: Sequence[NewEvent]) -> _Flight:
+        """Notes a commit that is on its way."""
+        pairs = [(e, frozenset(n.tags)) for e, n in zip(events, new, strict=True)]
+        flight = _Flight(next(self._numbers), id, pairs)
+        for tag in flight.tags():
+            self._flying.setdefault((tenant, tag), {})[flight] = None
+        return flight
+
+    def land(self, tenant: str, flight: _Flight) -> None:
+        """It has arrived, or nobody knows."""
+        for tag in flight.tags():
+            under = self._flying.get((tenant, tag))
+            if under is not None:
+                under.pop(flight, None)
+                if not under:
+                    del self._flying[(tenant, tag)]
+        flight.landed.wake()
+
+
+class BoundaryStanding:
+    """A decision on the fold of the events under some tags."""
+
+    __slots__ = ("_condition", "_flight", "_ground", "_tenant", "state", "stream")
+
+    def __init__(
+        self,
+        ground: BoundaryGround,
+        tenant: str,
+        state: Any,
+        stream: str,
+        condition: Condition,
+    ) -> None:
+        self._ground = ground
+        self._tenant = tenant
+        self._condition = condition
+        self._flight: _Flight | None = None
+        self.state = state
+        self.stream = stream
+
+    def expectations(
+        self, events: tuple[NewEvent, ...]
+    ) -> tuple[tuple[Append, ...], Condition | None]:
+        return (Append(self.stream, None, events),), self._condition
+
+    def sent(self, cause: Cause, events: Sequence[Any], new: tuple[NewEvent, ...]) -> None:
+        if events:
+            self._flight = self._ground.send(self._tenant, cause.id, events, new)
+
+    def arrived(self, committed: Committed | None) -> None:
+        if self._flight is not None:
+            self._ground.land(self._tenant, self._flight)
+
+
+def _carries(items: Items, tags: frozenset[str]) -> bool:
+    return any(tags.issuperset(item) for item in items)

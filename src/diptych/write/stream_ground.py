@@ -1,0 +1,272 @@
+"""The ground of event-sourced models: one state per stream, and the tip it will have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from diptych.log.codec import EventCodec, from_micros
+from diptych.log.commit import (
+    Append,
+    Appended,
+    Cause,
+    Committed,
+    Condition,
+    NewEvent,
+    Settled,
+)
+from diptych.log.port import Store
+from diptych.message import Position, Recorded
+from diptych.write.event_sourced import EventSourced
+from diptych.write.standing import Waiters, evolve_stored, wants_facts
+
+PAGE = 1000
+"""Events of a long stream that are read at a time."""
+
+
+class _Stream:
+    """A stream as it is committed, and its tip: as it will be when all on its way has arrived."""
+
+    __slots__ = (
+        "flying",
+        "fresh",
+        "generation",
+        "key",
+        "landed",
+        "position",
+        "state",
+        "tip",
+        "tip_version",
+        "touched",
+        "upon",
+        "version",
+    )
+
+    def __init__(self, key: tuple[str, str], state: Any) -> None:
+        self.key = key
+        self.state = state
+        self.version = 0
+        self.position: Position = 0
+        self.fresh = False
+        """Until there is a sign that somebody else wrote."""
+        self.tip = state
+        self.tip_version = 0
+        self.upon: str | None = None
+        """Id of the command whose commit the tip ends with; None where that has arrived."""
+        self.flying = 0
+        self.generation = 0
+        """Raised when a commit on its way falls out: the others of its chain do not count."""
+        self.landed: Waiters | None = None
+        self.touched = True
+
+    def settle(self, state: Any, version: int, position: Position) -> None:
+        """This is committed."""
+        self.state = state
+        self.version = version
+        self.position = position
+        if not self.flying:
+            self.tip = state
+            self.tip_version = version
+            self.upon = None
+
+    def fall_back(self) -> None:
+        """The tip is not to be trusted: read on before the next decision."""
+        self.generation += 1
+        self.fresh = False
+        self.flying = 0
+        self.tip = self.state
+        self.tip_version = self.version
+        self.upon = None
+        self.wake()
+
+    def wake(self) -> None:
+        if self.landed is not None:
+            self.landed.wake()
+            self.landed = None
+
+
+class StreamGround:
+    """Keeps the streams of one model.
+
+    Args:
+        size: Streams kept; of those that nobody touched lately, the oldest falls out.
+    """
+
+    def __init__(
+        self, model: EventSourced[Any], codec: EventCodec, store: Store, size: int
+    ) -> None:
+        self._model = model
+        self._codec = codec
+        self._store = store
+        self._size = size
+        self.evolves = model.decider.evolves
+        self.facts = wants_facts(model.decider)
+        self._streams: dict[tuple[str, str], _Stream] = {}
+        self._loading: dict[tuple[str, str], Waiters] = {}
+
+    def at_hand(self, tenant: str, command: Any) -> StreamStanding | None:
+        found = self._streams.get((tenant, self._model.stream(command)))
+        if found is None or not found.fresh or (found.flying and self.facts):
+            return None
+        return StreamStanding(self, found)
+
+    async def stand(self, tenant: str, command: Any, *, alone: bool) -> StreamStanding:
+        key = (tenant, self._model.stream(command))
+        while True:
+            found = self._streams.get(key)
+            if found is None or not found.fresh:
+                await self._load_once(key)
+            elif found.flying and (alone or self.facts):
+                if found.landed is None:
+                    found.landed = Waiters()
+                await found.landed.wait()
+            else:
+                return StreamStanding(self, found)
+
+    async def missed(self, tenant: str, command: Any, seen: Position) -> list[Recorded[Any]]:
+        stream = self._model.stream(command)
+        found = self._streams.get((tenant, stream))
+        if found is not None and found.fresh and found.position <= seen:
+            return []
+        events = await self._store.read_stream(tenant, stream, after=0, limit=PAGE, beyond=seen)
+        return [self._codec.recorded(event) for event in events]
+
+    async def _load_once(self, key: tuple[str, str]) -> None:
+        """Several commands for one cold stream read it once."""
+        loading = self._loading.get(key)
+        if loading is not None:
+            await loading.wait()
+            return
+        waiters = self._loading[key] = Waiters()
+        try:
+            await self._load(key)
+        finally:
+            del self._loading[key]
+            waiters.wake()
+
+    async def _load(self, key: tuple[str, str]) -> None:
+        tenant, stream = key
+        decider, codec = self._model.decider, self._codec
+        found = self._streams.get(key) or _Stream(key, decider.initial)
+        state, version, position = found.state, found.version, found.position
+        while True:
+            page = await self._store.read_stream(tenant, stream, after=version, limit=PAGE)
+            for stored in page:
+                state = evolve_stored(decider, codec, state, stored)
+            if page:
+                version, position = page[-1].version, page[-1].position
+            if len(page) < PAGE:
+                break
+        if version >= found.version:
+            found.settle(state, version, position)
+        found.fresh = True
+        self._streams[key] = found
+        if len(self._streams) > self._size:
+            self._forget_one()
+
+    def _forget_one(self) -> None:
+        for _ in range(len(self._streams)):
+            key = next(iter(self._streams))
+            oldest = self._streams.pop(key)
+            if not (oldest.touched or oldest.flying):
+                return
+            oldest.touched = False
+            self._streams[key] = oldest
+
+
+class StreamStanding:
+    """A decision on one stream's tip."""
+
+    __slots__ = (
+        "_after",
+        "_cause",
+        "_events",
+        "_found",
+        "_generation",
+        "_ground",
+        "_new",
+        "_upon",
+        "_version",
+        "state",
+        "stream",
+    )
+
+    def __init__(self, ground: StreamGround, found: _Stream) -> None:
+        self._ground = ground
+        self._found = found
+        self._version = found.tip_version
+        self._upon = found.upon
+        self._cause: Cause | None = None
+        self.state = found.tip
+        self.stream = found.key[1]
+        found.touched = True
+
+    def expectations(
+        self, events: tuple[NewEvent, ...]
+    ) -> tuple[tuple[Append, ...], Condition | None]:
+        return (Append(self.stream, self._version, events, self._upon),), None
+
+    def sent(self, cause: Cause, events: Sequence[Any], new: tuple[NewEvent, ...]) -> None:
+        found = self._found
+        self._cause = cause
+        self._events = events
+        self._new = new
+        self._after = self.state
+        self._generation = found.generation
+        found.flying += 1
+        if events:
+            if not self._ground.facts:
+                state = self.state
+                evolves = self._ground.evolves
+                for event in events:
+                    state = evolves[event.__class__].function(state, event)
+                found.tip = self._after = state
+            found.tip_version = self._version + len(events)
+            found.upon = cause.id
+
+    def arrived(self, committed: Committed | None) -> None:
+        found = self._found
+        if self._cause is None:  # a refusal: nobody stands on it
+            if not isinstance(committed, Appended | Settled):
+                found.fall_back()
+            return
+        if found.generation != self._generation:
+            return
+        if not isinstance(committed, Appended):
+            found.fall_back()
+            return
+        found.flying -= 1
+        if self._events:
+            if self._ground.facts:
+                self._after = self._fold_facts(committed)
+            found.settle(self._after, self._version + len(self._events), committed.position)
+        elif not found.flying:
+            found.upon = None
+        if found.landed is not None and not found.flying:
+            found.wake()
+
+    def _fold_facts(self, committed: Appended) -> Any:
+        """The state, now that the positions of the events are known; they lie side by side."""
+        cause = self._cause
+        assert cause is not None
+        state = self.state
+        last = len(self._events) - 1
+        for index, event in enumerate(self._events):
+            route = self._ground.evolves[event.__class__]
+            if not route.wants_facts:
+                state = route.function(state, event)
+                continue
+            recorded: Recorded[Any] = Recorded(
+                event=event,
+                position=committed.position - last + index,
+                stream=self.stream,
+                version=committed.versions[0] - last + index,
+                name=self._new[index].name,
+                time=from_micros(cause.time),
+                principal=cause.principal,
+                tenant=cause.tenant,
+                causation_id=cause.id,
+                correlation_id=cause.correlation,
+            )
+            state = route.function(state, event, recorded)
+        return state
