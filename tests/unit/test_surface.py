@@ -82,3 +82,16 @@ def test_the_tree_in_the_module_is_drawn_as_it_is() -> None:
 def test_the_tree_on_the_errors_page_is_drawn_as_it_is() -> None:
     page = (DOCS / "errors.md").read_text()
     assert drawn(page.split("```text\n")[1].split("```")[0]) == real_parents()
+
+
+def test_every_test_that_the_guarantees_name_exists() -> None:
+    root = DOCS.parents[1]
+    page = (root / "docs" / "explanation" / "guarantees.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not (root / path).exists() or f"def {name}(" not in (root / path).read_text()
+    ]
+    assert len(named) > 30
+    assert missing == []
