@@ -9,9 +9,9 @@ from typing import Any
 from diptych.errors import ProjectionFailed, StoreFault
 from diptych.log.codec import EventCodec
 from diptych.log.port import Batch, StoredEvent
-from diptych.message import Position, Recorded
+from diptych.message import Position
 from diptych.read.port import Shape, ViewStore
-from diptych.read.view import KeyValues, View
+from diptych.read.view import KeyValues, Step, View
 
 BREATH = 250
 """Events after which the loop may do something else."""
@@ -75,12 +75,10 @@ class Projecting:
         self, events: Sequence[StoredEvent], through: Position, after: Position
     ) -> Position:
         view, codec = self._view, self._codec
-        steps: list[tuple[KeyValues, Any, Recorded[Any] | None]] = []
+        steps: list[Step] = []
         for count, stored in enumerate(events, 1):
-            event = codec.decode(stored)
             recorded = codec.recorded(stored) if view.wants_facts else None
-            for key, item in view.items(event, recorded):
-                steps.append((key, item, recorded))
+            steps += view.steps(codec.decode(stored), recorded)
             if count % BREATH == 0:
                 await asyncio.sleep(0)
         rows: dict[KeyValues, Any] = {}
@@ -89,10 +87,9 @@ class Projecting:
             if loaded.position != after:
                 return loaded.position
             rows.update(loaded.rows)
-            for count, (key, item, recorded) in enumerate(steps, 1):
-                rows[key] = view.fold(key, rows.get(key), item, recorded)
-                if count % BREATH == 0:
-                    await asyncio.sleep(0)
+            for start in range(0, len(steps), BREATH):
+                view.fold(rows, steps[start : start + BREATH])
+                await asyncio.sleep(0)
         return await self._save(rows, after, through)
 
     async def _save(

@@ -16,6 +16,8 @@ R = TypeVar("R")
 
 Key: TypeAlias = str | tuple[str, ...] | Callable[[Any], Any]
 KeyValues: TypeAlias = tuple[Any, ...]
+Step: TypeAlias = tuple[KeyValues, Any, "Recorded[Any] | None"]
+"""A row's key, what happened to it, and what the log knows of that (where it is asked for)."""
 
 
 class View(Generic[R]):
@@ -85,15 +87,19 @@ class View(Generic[R]):
         shape = self.message.shape()
         return Stamp("view", name, self.version, {**shape, "(key)": ", ".join(self.key)})
 
-    def items(self, event: Any, recorded: Recorded[Any] | None) -> Iterable[tuple[KeyValues, Any]]:
-        """What the event says, row by row: key and item."""
+    def steps(self, event: Any, recorded: Recorded[Any] | None) -> Sequence[Step]:
+        """What an event says, row by row.
+
+        Raises:
+            BadResult: `split` gave an item that `project` does not take.
+        """
         route = self.splits.get(event.__class__)
         if route is None:
-            return ((self._keys[type(event)](event), event),)
+            return ((self._keys[event.__class__](event), event, recorded),)
         items: Iterable[Any] = (
             route.function(event, recorded) if route.wants_facts else route.function(event)
         )
-        keyed: list[tuple[KeyValues, Any]] = []
+        steps: list[Step] = []
         for item in items:
             key = self._keys.get(item.__class__)
             if key is None:
@@ -101,34 +107,35 @@ class View(Generic[R]):
                     name_of(route.function),
                     f"gave an item of {type(item).__name__}, which project does not take.",
                 )
-            keyed.append((key(item), item))
-        return keyed
+            steps.append((key(item), item, recorded))
+        return steps
 
-    def fold(
-        self, key: KeyValues, row: R | None, item: Any, recorded: Recorded[Any] | None
-    ) -> R | None:
-        """The row of this key after one more item.
+    def fold(self, rows: dict[KeyValues, Any], steps: Iterable[Step]) -> None:
+        """Takes steps into rows by key; None stands for a row that is removed, or not there.
 
         Raises:
             BadResult: What came back is no row of this view, or the row of another key.
         """
-        route = self.projects[type(item)]
-        after: R | None = (
-            route.function(row, item, recorded) if route.wants_facts else route.function(row, item)
-        )
-        if after is not None:
-            if after.__class__ is not self.row:
-                raise BadResult(
-                    name_of(route.function),
-                    f"returned {type(after).__name__}, not {self.row.__name__} or None.",
-                )
-            if self._row_key(after) != key:
-                raise BadResult(
-                    name_of(route.function),
-                    f"returned the row of key {self._row_key(after)!r} for an item of key {key!r}. "
-                    "A row keeps its key; use keys= or split= where an event names others.",
-                )
-        return after
+        projects, row_class, row_key = self.projects, self.row, self._row_key
+        for key, item, recorded in steps:
+            route = projects[item.__class__]
+            if route.wants_facts:
+                row = route.function(rows.get(key), item, recorded)
+            else:
+                row = route.function(rows.get(key), item)
+            if row is not None:
+                if row.__class__ is not row_class:
+                    raise BadResult(
+                        name_of(route.function),
+                        f"returned {type(row).__name__}, not {row_class.__name__} or None.",
+                    )
+                if row_key(row) != key:
+                    raise BadResult(
+                        name_of(route.function),
+                        f"returned the row of key {row_key(row)!r} for an item of key {key!r}. "
+                        "A row keeps its key; use keys= or split= where an event names others.",
+                    )
+            rows[key] = row
 
     def __repr__(self) -> str:
         return f"View({self.row.__name__})"

@@ -162,12 +162,11 @@ class GivenView(Generic[R]):
 
     def _take(self, event: object, recorded: Recorded[Any]) -> None:
         before_event = deepcopy(event)
-        for key, item in self._view.items(event, recorded):
-            row = self._rows.get(key)
+        for step in self._view.steps(event, recorded):
+            row = self._rows.get(step[0])
             before = deepcopy(row)
-            after = self._view.fold(key, row, item, recorded)
+            self._view.fold(self._rows, [step])
             _refuse_change("project", before, row)
-            self._rows[key] = after
         _refuse_change("project", before_event, event)
 
     def shows(self, *rows: R) -> None:

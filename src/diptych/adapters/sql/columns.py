@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from inspect import Parameter, signature
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias, get_type_hints
 from uuid import UUID
 
@@ -65,7 +66,11 @@ class RowCodec:
         ]
         self.names = tuple(column.name for column in self.columns)
         by_name = {column.name: column for column in self.columns}
-        self._encoders = [(column.name, column.encode) for column in self.columns]
+        self._encoders = [column.encode for column in self.columns]
+        one = attrgetter(self.names[0])
+        self._values: Callable[[Any], tuple[Any, ...]] = (
+            attrgetter(*self.names) if len(self.names) > 1 else lambda row: (one(row),)
+        )
         self._key = [by_name[name] for name in shape.key]
         for column in self._key:
             if column.nullable or column.sql in ("BLOB", "REAL"):
@@ -86,15 +91,19 @@ class RowCodec:
         Raises:
             BadResult: A value is not of its field's type, or cannot be kept.
         """
-        values: list[Any] = []
-        for name, encode in self._encoders:
-            try:
-                values.append(encode(getattr(row, name)))
-            except (ValueError, TypeError, AttributeError) as error:
-                raise BadResult(
-                    f"view {self.shape.row.__name__}", f"has a row whose {name!r} {error}."
-                ) from None
-        return tuple(values)
+        values = self._values(row)
+        try:
+            return tuple([encode(v) for encode, v in zip(self._encoders, values, strict=True)])
+        except (ValueError, TypeError, AttributeError):
+            for column, value in zip(self.columns, values, strict=True):
+                try:
+                    column.encode(value)
+                except (ValueError, TypeError, AttributeError) as error:
+                    raise BadResult(
+                        f"view {self.shape.row.__name__}",
+                        f"has a row whose {column.name!r} {error}.",
+                    ) from None
+            raise
 
     def encode_key(self, key: tuple[Any, ...]) -> tuple[Any, ...]:
         """Database values of a key.
