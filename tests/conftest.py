@@ -1,4 +1,4 @@
-"""The suites explain a failed assertion as test files do."""
+"""What test files share explains a failed assertion as test files do."""
 
 import pytest
 
@@ -14,4 +14,5 @@ pytest.register_assert_rewrite(
     "tests.contract.view_rows",
     "tests.contract.view_saving",
     "tests.contract.view_sessions",
+    "tests.integration.pots",
 )

@@ -1,0 +1,30 @@
+"""Whole apps, on memory and on a file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from diptych import App
+from tests.integration.pots import bank, file_url
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty store."""
+    return "memory://" if request.param == "memory" else file_url(tmp_path / "bank.db")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """Of an empty store that survives its app, and that several may open."""
+    return file_url(tmp_path / "bank.db")
+
+
+@pytest.fixture
+async def app(url: str) -> AsyncIterator[App]:
+    """An open app of the bank."""
+    async with bank(url) as app:
+        yield app
