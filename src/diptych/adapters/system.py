@@ -8,6 +8,10 @@ import time
 from datetime import UTC, datetime
 
 
+STOCK = 256
+"""Ids whose chance is taken at a time."""
+
+
 class SystemClock:
     """The machine's clock."""
 
@@ -16,10 +20,21 @@ class SystemClock:
 
 
 class UuidV7:
-    """Time-ordered UUIDs (RFC 9562, section 5.7); from the kernel, so a fork repeats none."""
+    """Time-ordered UUIDs (RFC 9562, section 5.7), their chance from the kernel."""
+
+    def __init__(self) -> None:
+        self._chance = b""
+        self._at = 0
+        self._process = 0
 
     def new(self) -> str:
-        chance = int.from_bytes(os.urandom(10), "big")
+        at = self._at
+        # Taken in stock, since each trip to the kernel lets another thread take Python's lock;
+        # never shared with a forked child, which would give the same ids.
+        if at >= len(self._chance) or self._process != os.getpid():
+            self._chance, at, self._process = os.urandom(10 * STOCK), 0, os.getpid()
+        self._at = at + 10
+        chance = int.from_bytes(self._chance[at : at + 10], "big")
         number = (
             (time.time_ns() // 1_000_000) << 80
             | 7 << 76
