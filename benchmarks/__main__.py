@@ -66,8 +66,8 @@ def _run(asked: argparse.Namespace, data: Path) -> int:
             results.flush()
 
         keep({"kind": "run", "started": stamp, **about, "settings": settings})
-        for name, row in rows.items():
-            for turn in range(asked.rounds):
+        for turn in range(asked.rounds):  # rows inside rounds: a busy minute meets all of them
+            for name, row in rows.items():
                 failures += _round(name, row, turn, asked, data, keep)
     if asked.smoke:
         print(f"smoke: {failures} failed")

@@ -14,6 +14,26 @@ from diptych import App
 STREAMS = 1000
 
 
+class _Meter:
+    """Time and processor time since its making: the second one says more on a busy machine."""
+
+    def __init__(self) -> None:
+        self._start, self._cpu = time.perf_counter(), time.process_time()
+        self.took = self.cpu = 0.0
+
+    def stop(self) -> None:
+        """Adds what has passed since the making or the last stop."""
+        now, cpu = time.perf_counter(), time.process_time()
+        self.took += now - self._start
+        self.cpu += cpu - self._cpu
+
+    def go_on(self) -> None:
+        self._start, self._cpu = time.perf_counter(), time.process_time()
+
+    def rate(self, done: int) -> Measured:
+        return Measured(done / self.took, {"cpu_us": self.cpu / done * 1e6})
+
+
 async def _drain(bench: App, keys: Iterator[str], callers: int, end: float = float("inf")) -> int:
     """The callers take keys until there are none or the time is over; how many were executed."""
     done = 0
@@ -41,18 +61,17 @@ def warm(callers: int) -> Measure:
         streams = settings.size(STREAMS, 100)
         file = settings.fresh("ours") / "bench.db"
 
-        async def main() -> float:
+        async def main() -> Measured:
             async with app(file, write=[accounts]) as bench:
                 await _drain(bench, iter(_named(streams, 10)), 64)
                 names = [f"a{i}" for i in range(streams)]
-                start = time.perf_counter()
-                end = start + settings.seconds
+                meter, end = _Meter(), time.perf_counter() + settings.seconds
                 done = await _drain(bench, itertools.cycle(names), callers, end)
-                rate = done / (time.perf_counter() - start)
+                meter.stop()
                 durability.assert_full()
-                return rate
+                return meter.rate(done)
 
-        return Measured(settings.run(main()))
+        return settings.run(main())
 
     return measure
 
@@ -64,21 +83,21 @@ def cold(callers: int) -> Measure:
         streams = settings.size(2 * STREAMS, 100)
         file = settings.fresh("ours") / "bench.db"
 
-        async def main() -> float:
+        async def main() -> Measured:
             async with app(file, write=[accounts]) as bench:
                 await _drain(bench, iter(_named(streams, 10)), 64)
-            done, took = 0, 0.0
-            while took < settings.seconds:
+            done, meter = 0, _Meter()
+            while meter.took < settings.seconds:
                 async with app(file, write=[accounts]) as bench:
                     others = (f"other{i}" for i in range(64))
                     await _drain(bench, others, callers)  # threads and connections are up
-                    start = time.perf_counter()
+                    meter.go_on()
                     done += await _drain(bench, iter(_named(streams)), callers)
-                    took += time.perf_counter() - start
+                    meter.stop()
                     durability.assert_full()
-            return done / took
+            return meter.rate(done)
 
-        return Measured(settings.run(main()))
+        return settings.run(main())
 
     return measure
 
@@ -89,17 +108,17 @@ def boundary(callers: int) -> Measure:
     def measure(settings: Settings) -> Measured:
         file = settings.fresh("ours") / "bench.db"
 
-        async def main() -> float:
+        async def main() -> Measured:
             async with app(file, write=[transfers]) as bench:
                 keys = (f"t{i}" for i in itertools.count())
                 await _drain(bench, itertools.islice(keys, 256), callers)
-                start = time.perf_counter()
-                done = await _drain(bench, keys, callers, start + settings.seconds)
-                rate = done / (time.perf_counter() - start)
+                meter, end = _Meter(), time.perf_counter() + settings.seconds
+                done = await _drain(bench, keys, callers, end)
+                meter.stop()
                 durability.assert_full()
-                return rate
+                return meter.rate(done)
 
-        return Measured(settings.run(main()))
+        return settings.run(main())
 
     return measure
 
