@@ -61,12 +61,14 @@ class Limits(Struct, frozen=True, kw_only=True):
         waiting: Commands that may be on their way at once; more are `Overloaded`.
         attempts: How often a command is decided before a conflict is given up.
         states: Committed states kept in memory, for each model.
+        retention: For how long the outcome of a command is kept at least, to be repeated.
     """
 
     payload: int = 1 << 20
     waiting: int = 10_000
     attempts: int = 20
     states: int = 10_000
+    retention: timedelta = timedelta(hours=24)
 
 
 class App:
@@ -502,7 +504,7 @@ def _build_store(url: str, limits: Limits, reads: bool) -> tuple[Store, ViewStor
             from diptych.adapters.sqlite.store import SqliteStore
             from diptych.adapters.sqlite.views import SqliteViews
 
-            store = SqliteStore(Path(path[1:]), waiting=limits.waiting)
+            store = SqliteStore(Path(path[1:]), waiting=limits.waiting, retention=limits.retention)
             return store, SqliteViews(store) if reads else None
         case "memory":
             from diptych.adapters.memory.store import MemoryStore

@@ -7,7 +7,6 @@ import random
 import time
 from datetime import UTC, datetime
 
-
 STOCK = 256
 """Ids whose chance is taken at a time."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Awaitable, Generator, Sequence
 from typing import Protocol
 
@@ -59,6 +60,8 @@ class MemoryStore:
         self._streams: dict[tuple[str, str], list[StoredEvent]] = {}
         self._outcomes: dict[tuple[str, str], Settled] = {}
         self._news: News | None = None
+        self._held_up: deque[tuple[Commit, asyncio.Future[Committed]]] = deque()
+        self._going_on: asyncio.Task[None] | None = None
         self.turn = asyncio.Lock()
         """Held by whoever reads the tables of views over several steps."""
         self.tables: ViewTables | None = None
@@ -79,6 +82,8 @@ class MemoryStore:
         self._news = News(self.head)
 
     async def close(self) -> None:
+        if self._going_on is not None:
+            await self._going_on
         if self._news is not None:
             self._news.close()
             self._news = None
@@ -86,19 +91,35 @@ class MemoryStore:
     def commit(self, commit: Commit) -> Awaitable[Committed]:
         if self._news is None:
             raise NotOpen("memory")
-        if commit.rows or commit.advance:
-            return self._commit_in_turn(commit)
+        if self._held_up or (self.turn.locked() and (commit.rows or commit.advance)):
+            return self._hold_up(commit)
         (answer,) = carry_out([commit], self._carry_out)
         self._news.tell(len(self._events))
         return _Answered(answer)
 
-    async def _commit_in_turn(self, commit: Commit) -> Committed:
-        """Not while an answer is being read from the tables that are to change."""
+    def _hold_up(self, commit: Commit) -> asyncio.Future[Committed]:
+        """An answer is being read from the tables: this commit, and all after it, wait for that."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Committed] = loop.create_future()
+        if not self._held_up:
+            self._going_on = loop.create_task(self._go_on())
+        self._held_up.append((commit, future))
+        return future
+
+    async def _go_on(self) -> None:
         async with self.turn:
-            (answer,) = carry_out([commit], self._carry_out)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+            while self._held_up:
+                commit, future = self._held_up[0]
+                (answer,) = carry_out([commit], self._carry_out)
+                self._held_up.popleft()
+                if future.done():
+                    continue
+                if isinstance(answer, BaseException):
+                    future.set_exception(answer)
+                else:
+                    future.set_result(answer)
+        if self._news is not None:
+            self._news.tell(len(self._events))
 
     def _carry_out(self, commits: Sequence[Commit]) -> list[Committed]:
         judge = Judge(self, len(self._events))

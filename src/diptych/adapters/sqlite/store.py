@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -40,11 +41,15 @@ class SqliteStore:
     Args:
         path: Of the file; its directory must exist.
         waiting: Commits that may wait.
+        retention: For how long outcomes are kept at least.
     """
 
-    def __init__(self, path: Path, *, waiting: int) -> None:
+    def __init__(
+        self, path: Path, *, waiting: int, retention: timedelta = timedelta(hours=24)
+    ) -> None:
         self.path = path
         self._limit = waiting
+        self._retention = retention
         self._epoch = ""
         self._open: _Open | None = None
 
@@ -60,7 +65,7 @@ class SqliteStore:
         writing = Worker("diptych-writer")
         reading = Worker("diptych-reader")
         try:
-            writer = await writing.run(lambda: Writer(self.path))
+            writer = await writing.run(lambda: Writer(self.path, retention=self._retention))
             try:
                 self._epoch = await writing.run(
                     lambda: writer.transact(lambda c: _prepare(c, self.path, context, stamps))

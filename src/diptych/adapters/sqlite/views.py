@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
@@ -22,6 +22,8 @@ from diptych.message import Position
 from diptych.read.port import Found, Loaded, Session, Shape, Snapshot
 
 T = TypeVar("T")
+
+LaneOfWorker: TypeAlias = tuple[Worker, Lane]
 
 LANES = 4
 """Answers that can read at once."""
@@ -125,8 +127,8 @@ class SqliteViews(SqlViews):
         self._file = store
         self._reading: Worker | None = None
         self._connection: sqlite3.Connection | None = None
-        self._lanes: list[tuple[Worker, Lane]] = []
-        self._free: asyncio.Queue[tuple[Worker, Lane]] = asyncio.Queue()
+        self._lanes: list[LaneOfWorker] = []
+        self._free: asyncio.Queue[LaneOfWorker] = asyncio.Queue()
 
     async def open(self, shapes: Sequence[Shape]) -> None:
         await self._file.create(self._add(shapes))
@@ -175,11 +177,16 @@ class SqliteViews(SqlViews):
         finally:
             if session.busy:
                 lane.connection.interrupt()  # nobody waits for this statement any more
-            ending = worker.run(lane.end)
-            ending.add_done_callback(lambda _: self._free.put_nowait((worker, lane)))
-            await asyncio.shield(ending)
+            worker.begin(lane.end, partial(self._ended, (worker, lane)))
 
-    async def _lane(self) -> tuple[Worker, Lane]:
+    def _ended(self, lane: LaneOfWorker, _: None, error: BaseException | None) -> None:
+        """A lane is free again; one that could not end its snapshot is given up."""
+        if error is None:
+            self._free.put_nowait(lane)
+        elif lane in self._lanes:
+            self._lanes.remove(lane)
+
+    async def _lane(self) -> LaneOfWorker:
         if self._free.empty() and len(self._lanes) < LANES:
             worker = Worker(f"diptych-answers-{len(self._lanes) + 1}")
             path = self._file.path
@@ -209,7 +216,8 @@ class ThreadSession:
         return self._lane.snapshot
 
     async def begin(self) -> Snapshot:
-        return await self._run(self._lane.begin)
+        snapshot = self._lane.snapshot
+        return await self._run(self._lane.begin) if snapshot is None else snapshot
 
     async def get(self, shape: Shape, key: tuple[Any, ...]) -> Any | None:
         return await self._run(lambda: self._lane.get(shape, key))

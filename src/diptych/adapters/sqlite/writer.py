@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,9 +35,6 @@ _decode_causes = msgspec.json.Decoder(list[tuple[int, str, str]]).decode
 _decode_ids = msgspec.json.Decoder(list[str]).decode
 _decode_versions = msgspec.json.Decoder(list[int | None]).decode
 
-RETENTION = 24 * 3600 * 1_000_000
-"""Microseconds for which outcomes are kept at least."""
-
 VERSIONS = 200_000
 """Streams whose versions the writer remembers."""
 
@@ -45,10 +43,15 @@ SWEEP = 512
 
 
 class Writer:
-    """Owns the connection that writes. Everything here runs in the writer's thread."""
+    """Owns the connection that writes. Everything here runs in the writer's thread.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        retention: For how long outcomes are kept at least.
+    """
+
+    def __init__(self, path: Path, *, retention: timedelta) -> None:
         self._path = path
+        self._retention = retention // timedelta(microseconds=1)
         self._connection = connect(path, read_only=False)
         try:
             refuse_foreign(self._connection, path)
@@ -251,7 +254,7 @@ class Writer:
             return
         connection.executemany(
             "DELETE FROM diptych_outcomes WHERE tenant = ? AND id = ?",
-            [(tenant, id) for tenant, id, time in rows if time < newest[0] - RETENTION],
+            [(tenant, id) for tenant, id, time in rows if time < newest[0] - self._retention],
         )
 
 
