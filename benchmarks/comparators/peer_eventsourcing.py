@@ -1,3 +1,5 @@
+# pyright: basic
+# The peers are typed loosely; nothing here is built upon.
 """Peer: eventsourcing 9.5.x in its safe default mode; its SQLite connections are WAL and FULL."""
 
 from __future__ import annotations

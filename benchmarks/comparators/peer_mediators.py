@@ -1,3 +1,5 @@
+# pyright: basic
+# The peers are typed loosely; nothing here is built upon.
 """Peer: a mediator in memory with an async handler that does nothing; and a dict of functions."""
 
 from __future__ import annotations

@@ -89,7 +89,12 @@ async def total_of(query: TotalOf, views: Views) -> int:
     return 0 if row is None else row.total
 
 
-def app(file: Path | None, *, write: Sequence[EventSourced | Boundary], view: bool = False) -> App:
+def app(
+    file: Path | None,
+    *,
+    write: Sequence[EventSourced[Account] | Boundary[Account]],
+    view: bool = False,
+) -> App:
     return App(
         "bench",
         store="memory://" if file is None else f"sqlite:///{file}",

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from diptych import Refused
+from tests.faults.evidence import LONG, keep
 from tests.faults.history import Entry, Operation, check_log, demand_none
 from tests.faults.ledger import app, command_of
 from tests.faults.processes import Told, module, operations, replay_line, told
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.faults
 
 LEDGERS = 20
 SEED = int(os.environ.get("DIPTYCH_FAULT_SEED", "1"))
-KILLS = 20 if os.environ.get("DIPTYCH_SOAK") else 5
+KILLS = 20 if LONG else 5
 
 
 class Broken(Exception):
@@ -106,6 +107,7 @@ def test_after_sigkill_every_receipt_holds_and_a_retry_agrees(tmp_path: Path) ->
         history += killed_run(store, tmp_path / f"out{turn}", chance, turn)
         check_sound(store, history, replay)
     answered = sum(call.outcome == "ok" for call in history)
+    keep("sigkill", kills=KILLS, sent=len(history), answered=answered)
     demand(answered > 20, f"only {answered} commands were answered: no test of anything", replay)
     asyncio.run(repeat(store, history, replay))
 

@@ -7,7 +7,6 @@ DIPTYCH_SOAK=1 runs 10 seconds instead of 4.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -17,13 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.evidence import LONG, keep
 from tests.faults.history import Entry, Finding, Operation, check_log, check_reader, demand_none
 from tests.faults.processes import Told, module, operations, replay_line, told
 from tests.faults.tables import stored_entries, stored_positions
 
 pytestmark = pytest.mark.faults
 
-SECONDS = 10.0 if os.environ.get("DIPTYCH_SOAK") else 4.0
+SECONDS = 10.0 if LONG else 4.0
 LEDGERS = 20
 
 
@@ -99,7 +99,18 @@ def test_four_writers_and_two_readers_agree_on_one_log(
     if len(answered) < 200:
         raise RuntimeError(f"only {len(answered)} commands were answered: no test of anything")
     conflicts = sum(call.fault == "StreamConflict" for call in said)
-    print(f"{len(answered)} answered, {conflicts} conflicts outlived their retries")
+    waits = sorted(call.returned - call.called for call in answered if call.returned is not None)
+    keep(
+        "many-processes",
+        seconds=SECONDS,
+        answered=len(answered),
+        refused=sum(call.refused is not None for call in said),
+        conflicts=conflicts,
+        seen_by_readers=[len(reader) for reader in seen],
+        p50_ms=round(waits[len(waits) // 2] * 1e3, 1),
+        p99_ms=round(waits[len(waits) * 99 // 100] * 1e3, 1),
+        longest_ms=round(waits[-1] * 1e3, 1),
+    )
     if conflicts > len(said) / 100:
         raise RuntimeError(f"{conflicts} of {len(said)} commands ended in a conflict")
     unknown = [call for call in said if call.outcome == "unknown"]

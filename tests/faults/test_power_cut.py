@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.evidence import LONG, keep
 from tests.faults.processes import ROOT, replay_line
 
 pytestmark = [
@@ -27,7 +28,6 @@ pytestmark = [
 ]
 
 SEED = int(os.environ.get("DIPTYCH_FAULT_SEED", "1"))
-LONG = bool(os.environ.get("DIPTYCH_SOAK"))
 
 
 class Broken(Exception):
@@ -62,9 +62,11 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("checkpoint", [0, 15], ids=["as it is", "with many checkpoints"])
 def test_no_cut_loses_an_acknowledged_commit_or_corrupts(script: Path, checkpoint: int) -> None:
     found = cut(script, "--checkpoint", checkpoint)
-    print(json.dumps(found))
+    keep(f"power-cut-full-{checkpoint or 'default'}", **found)
     if found["commits"] < 20 or found["acknowledged"] < 50 or found["cuts"] < 400:
         raise Broken(f"too little was cut to mean anything: {found}")
+    if checkpoint and found["checkpointed"] < 50:
+        raise Broken(f"hardly a checkpoint was cut: {found}")
     bad = {key: found[key] for key in ("lost", "corrupt", "torn_commit", "early_acknowledgements")}
     if any(bad.values()):
         raise Broken(f"{bad} in {found['cuts']} cuts: {found['first']}\n"
@@ -73,14 +75,14 @@ def test_no_cut_loses_an_acknowledged_commit_or_corrupts(script: Path, checkpoin
 
 def test_with_synchronous_normal_the_same_check_finds_losses(script: Path) -> None:
     found = cut(script, "--synchronous", "NORMAL")
-    print(json.dumps(found))
+    keep("power-cut-normal", **found)
     if not found["lost"] or found["corrupt"]:
         raise Broken(f"NORMAL must lose and not corrupt: {found}")
 
 
 def test_an_fsync_that_lies_is_caught(script: Path) -> None:
     found = cut(script, "--lying-fsync", "--checkpoint", 15)
-    print(json.dumps(found))
+    keep("power-cut-lying-fsync", **found)
     if not found["lost"] or not found["corrupt"]:
         raise Broken(f"a lying fsync must lose and corrupt: {found}")
 

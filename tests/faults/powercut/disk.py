@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import apsw
 
@@ -136,7 +136,7 @@ class MemoryVFS(apsw.VFS):
         self.disk = disk
         super().__init__(name, "")
 
-    def xOpen(self, name: object, flags: list[int]) -> _File:
+    def xOpen(self, name: object, flags: list[int]) -> Any:
         path = name.filename() if isinstance(name, apsw.URIFilename) else str(name or "temporary")
         flags[1] = flags[0]
         return _File(self.disk, path)

@@ -44,6 +44,7 @@ class Findings:
     commits: int = 0
     acknowledged: int = 0
     writes: int = 0
+    checkpointed: int = 0
     cuts: int = 0
     lost: int = 0
     corrupt: int = 0
@@ -68,7 +69,7 @@ def _execute(connection: Any, sql: str, synchronous: str | None, checkpoint: int
     if synchronous and text.startswith("pragma synchronous"):
         sql = f"pragma synchronous = {synchronous}"
     connection.execute(sql).fetchall()
-    if checkpoint and text.startswith("pragma journal_mode"):
+    if checkpoint and text.startswith(("pragma journal_mode", "pragma wal_autocheckpoint")):
         connection.execute(f"pragma wal_autocheckpoint = {checkpoint}").fetchall()
 
 
@@ -146,6 +147,7 @@ def cut_everywhere(
         if not isinstance(step, Write | Truncate):
             continue
         findings.writes += 1
+        findings.checkpointed += step.file == FILE
         if findings.writes % every:
             continue
         torn: list[tuple[Mode, int]] = [("tear", n) for n in range(tears)]
