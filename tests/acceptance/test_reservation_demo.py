@@ -136,9 +136,10 @@ def test_fresh_deletes_a_store_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_the_month_is_history_and_the_next_is_on_the_books() -> None:
-    steps, opening = month("2015-07")
+    steps, opening, opens = month("2015-07")
     assert opening.total == len(steps) > 5000
     assert steps[-1].day == date(2015, 7, 31)
+    assert opens == date(2015, 8, 1)
     assert month("none")[0] == []
 
 

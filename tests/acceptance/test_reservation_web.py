@@ -65,7 +65,7 @@ async def opened(*, rooms: int = 5, working: bool = True) -> AsyncGenerator[Site
     sizes = {CITY: rooms, RESORT: rooms}
     async with reservations("memory://", clock=clock, rooms=sizes) as app:
         worker = Worker(app)
-        house = House(sizes, RATES, clock)
+        house = House(sizes, RATES, clock, TODAY)
         desk = FrontDesk(app, Desk(app, worker, house), house)
         config = uvicorn.Config(
             desk.site(["127.0.0.1"]), port=0, log_level="warning", lifespan="off", ws="none"
@@ -198,7 +198,7 @@ async def test_what_was_asked_before_a_stop_is_finished_on_start(tmp_path: objec
     clock = clock_at(TODAY)
     store = f"sqlite:///{tmp_path}/desk.db"
     async with reservations(store, clock=clock) as app:
-        desk = Desk(app, Worker(app), House({CITY: 1, RESORT: 1}, RATES, clock))
+        desk = Desk(app, Worker(app), House({CITY: 1, RESORT: 1}, RATES, clock, TODAY))
         from reservation.frontdesk.forms import StayForm
 
         form = StayForm("Ana Lopes", CITY, TODAY, 2, 1, 0, 0)

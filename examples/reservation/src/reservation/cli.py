@@ -73,12 +73,21 @@ def _run(command: Callable[[Console], Coroutine[Any, Any, int]]) -> int:
     console = Console()
     try:
         return asyncio.run(command(console))
-    except (Unusable, StoreFault) as error:
-        told = Console(stderr=True)
-        told.print(str(error), style="bold red", markup=False, highlight=False, soft_wrap=True)
-        return 2
     except KeyboardInterrupt:
         return 130
+    except (Unusable, StoreFault) as error:
+        return _tell(error)
+    except ExceptionGroup as group:
+        expected, others = group.split((Unusable, StoreFault))
+        if expected is None or others is not None:
+            raise
+        return _tell(expected.exceptions[0])
+
+
+def _tell(error: Exception) -> int:
+    console = Console(stderr=True)
+    console.print(str(error), style="bold red", markup=False, highlight=False, soft_wrap=True)
+    return 2
 
 
 def main() -> None:

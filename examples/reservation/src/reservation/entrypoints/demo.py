@@ -5,7 +5,7 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -54,14 +54,15 @@ class Server(uvicorn.Server):
 
 
 async def run(demo: Demo, console: Console) -> int:
-    steps, opening = month(demo.bookings)
+    steps, opening, after = month(demo.bookings)
     listening = listen(demo.host, demo.port)
     if demo.fresh:
         remove(demo.store)
-    clock = clock_at(steps[0].day if steps else date.today())  # noqa: DTZ011
+    clock = clock_at(steps[0].day if steps else date.min)
     async with reservations(url(demo.store), clock=clock) as app:
         await _go_on_from_last_time(app, clock)
-        house = House(ROOMS, RATES, clock)
+        opens = after or clock.today()
+        house = House(ROOMS, RATES, clock, opens)
         worker = Worker(app, pause=demo.pause)
         desk = FrontDesk(app, Desk(app, worker, house), house)
         desk.opened(opening)
@@ -72,7 +73,7 @@ async def run(demo: Demo, console: Console) -> int:
             serving = tasks.create_task(_serve(server, listening))
             others = [
                 tasks.create_task(desk.live.follow(0)),
-                tasks.create_task(_open(app, clock, steps, desk, worker, address, console)),
+                tasks.create_task(_open(app, clock, steps, opens, desk, worker, address, console)),
             ]
             await serving
             for task in others:
@@ -80,12 +81,12 @@ async def run(demo: Demo, console: Console) -> int:
     return 0
 
 
-def month(text: str) -> tuple[list[Step], Opening]:
+def month(text: str) -> tuple[list[Step], Opening, date | None]:
     """What happened until the end of a month to its bookings and those of the month after: the
-    one is history then, the other on the books.
+    one is history then, the other on the books; and the day after, on which visitors come.
     """
     if text == "none":
-        return [], Opening("", 0, 0)
+        return [], Opening("", 0, 0), None
     rows = bookings()
     try:
         first = date.fromisoformat(f"{text}-01")
@@ -98,7 +99,7 @@ def month(text: str) -> tuple[list[Step], Opening]:
         arrivals = [row.stay.arrival for row in rows]
         known = f"{min(arrivals):%Y-%m} to {max(arrivals):%Y-%m}"
         raise Unusable(f"--bookings {text}: the file has arrivals from {known}.")
-    return steps, Opening(f"{first:%B %Y}", 0, len(steps))
+    return steps, Opening(f"{first:%B %Y}", 0, len(steps)), after
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -120,6 +121,7 @@ async def _open(
     app: App,
     clock: HouseClock,
     steps: list[Step],
+    opens: date,
     desk: FrontDesk,
     worker: Worker,
     address: str,
@@ -137,10 +139,10 @@ async def _open(
                 desk.opened(Opening(what, done, len(steps)))
 
             replayed = await replay(app, clock, steps, progress=show)
-        clock.reach(steps[-1].day + timedelta(days=1))
+        clock.reach(opens)
         others = {code: n for code, n in replayed.refusals.items() if code != "no_guest"}
         if others:
-            console.print(f"Refused: {others}. Another month was replayed into this store before?")
+            console.print(f"Refused, because visitors or another month came before: {others}")
     desk.opened(Opening(what, len(steps), len(steps)))
     console.print(f"In this house it is {clock.today():%d %B %Y}. Ask for a stay.")
     await worker.run()
@@ -150,6 +152,8 @@ async def _go_on_from_last_time(app: App, clock: HouseClock) -> None:
     last = await app.ask(LastMoment())
     if last is not None and last > clock.now():
         clock.set(last)
+    elif clock.today() == date.min:
+        clock.set(datetime.now(UTC))
 
 
 async def _serve(server: Server, listening: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -17,11 +18,20 @@ from reservation.reservations.stay import Party, Stay
 
 @dataclass(frozen=True)
 class House:
-    """What the page knows of the house without asking a query model."""
+    """What the page knows of the house without asking a query model.
+
+    `opens` is the first day of which visitors are told: while older days are replayed, the page
+    is about the days to come already.
+    """
 
     rooms: Mapping[str, int]
     rates: Mapping[str, Decimal]
     clock: HouseClock
+    opens: date
+
+    @property
+    def today(self) -> date:
+        return max(self.clock.today(), self.opens)
 
 
 @dataclass(frozen=True)

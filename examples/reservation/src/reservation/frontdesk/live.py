@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from diptych import App
@@ -10,7 +11,10 @@ from reservation.frontdesk.html import Html
 from reservation.frontdesk.window import Window
 
 CALM = 0.12
-"""Seconds between two drawings: a busy log is drawn a few times a second, not at each event."""
+"""Seconds between two drawings at least: a busy log is drawn a few times a second, not at each
+event."""
+CALMER = 4
+"""Times as long as a drawing took: a slow one is drawn less often."""
 HEARTBEAT = 15.0
 RETRY = 1000
 REMEMBERED = 8
@@ -72,7 +76,9 @@ class Live:
                     return
                 news.clear()
                 event_id = self._id()
+                started = time.monotonic()
                 drawn = await self._now(window)
+                took = time.monotonic() - started
                 new = {
                     name: part.markup
                     for name, part in drawn.items()
@@ -81,7 +87,7 @@ class Live:
                 if new:
                     sent |= new
                     yield f"id: {event_id}\nevent: parts\ndata: {json.dumps(new)}\n\n"
-                await asyncio.sleep(CALM)
+                await asyncio.sleep(max(CALM, CALMER * took))
         finally:
             self._listeners.discard(news)
 

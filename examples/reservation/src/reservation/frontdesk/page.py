@@ -8,7 +8,7 @@ from uuid import UUID
 from reservation.frontdesk.forms import AHEAD, LONGEST_NAME, LONGEST_STAY
 from reservation.frontdesk.html import EMPTY, Html, html, join
 from reservation.frontdesk.window import Window
-from reservation.frontdesk.words import day
+from reservation.frontdesk.words import short_day
 
 DEFAULTS = {"nights": "2", "adults": "2", "children": "0", "babies": "0"}
 
@@ -108,8 +108,8 @@ arrival.</p>
         start=window.start,
         earlier=window.earlier().start,
         later=window.later().start,
-        first=day(window.start),
-        last=day(window.last),
+        first=short_day(window.start),
+        last=f"{short_day(window.last)} {window.last.year}",
         form=ask_form(form, hotels, today),
         **{name.replace("-", "_"): part for name, part in shown.items()},
     )

@@ -48,13 +48,13 @@ def parts(
     return {
         "opening": opening_part(opening, today),
         "reservations": join([row(each) for each in seen.listing.value]),
-        "reservations-fresh": _fresh(seen.listing),
+        "reservations-fresh": _fresh(seen.listing, opening),
         "occupancy": occupancy_chart(seen.nights.value, rooms, window, today),
-        "occupancy-fresh": _fresh(seen.nights),
+        "occupancy-fresh": _fresh(seen.nights, opening),
         "revenue": revenue_chart(seen.revenue.value, window.months),
-        "revenue-fresh": _fresh(seen.revenue),
+        "revenue-fresh": _fresh(seen.revenue, opening),
         "outcomes": outcomes_chart(seen.outcomes.value, hotels),
-        "outcomes-fresh": _fresh(seen.outcomes),
+        "outcomes-fresh": _fresh(seen.outcomes, opening),
     }
 
 
@@ -118,9 +118,9 @@ def _cancel(reservation: ListedReservation) -> Html:
     )
 
 
-def _fresh(answer: Answer[object]) -> Html:
+def _fresh(answer: Answer[object], opening: Opening) -> Html:
     return html(
         '<span class="{kind}">{words}</span>',
         kind="behind" if answer.stale else "fresh",
-        words=freshness(answer),
+        words=freshness(answer, replaying=not opening.over),
     )

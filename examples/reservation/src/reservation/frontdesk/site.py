@@ -60,11 +60,11 @@ class FrontDesk:
         self.live.changed()
 
     async def show(self, request: Request) -> Response:
-        window = chosen(request.query_params.get("from"), self._house.clock.today())
+        window = chosen(request.query_params.get("from"), self._house.today)
         return await self._page(window, Filled(uuid4()))
 
     async def news(self, request: Request) -> Response:
-        window = chosen(request.query_params.get("from"), self._house.clock.today())
+        window = chosen(request.query_params.get("from"), self._house.today)
         stream = self.live.stream(window, request.headers.get("last-event-id", ""))
         return StreamingResponse(
             stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"}
@@ -80,7 +80,7 @@ class FrontDesk:
         if ticket is None:
             wrong = {"form": "The ticket is not a UUID. Open the page anew."}
             return await self._refuse(request, 422, wrong, sent)
-        today = self._house.clock.today()
+        today = self._house.today
         form = read_stay(sent, hotels=self._house.rooms, today=today)
         if not isinstance(form, StayForm):
             return await self._refuse(request, 422, form, sent, ticket)
@@ -118,14 +118,14 @@ class FrontDesk:
 
     async def _draw(self, window: Window, after: int) -> Mapping[str, Html]:
         seen = await snapshot(self._app, window, after)
-        today = self._house.clock.today()
+        today = self._house.today
         return parts(seen, self._house.rooms, window, today, self.opening)
 
     async def _page(
         self, window: Window, form: Filled, status: int = 200, after: int = 0
     ) -> Response:
         shown = await self._draw(window, after)
-        today = self._house.clock.today()
+        today = self._house.today
         whole = page(shown, form, self._house.rooms, window, today)
         return HTMLResponse(whole.markup, status_code=status)
 
@@ -141,7 +141,7 @@ class FrontDesk:
                 "ticket": str(uuid4()),
             }
             return JSONResponse(answer, status_code=202, headers={"location": where})
-        window = chosen(None, self._house.clock.today())
+        window = chosen(None, self._house.today)
         shown = await self._page(window, Filled(uuid4(), notice=notice), 202, taken.position)
         shown.headers["location"] = where
         return shown
@@ -157,7 +157,7 @@ class FrontDesk:
         if _wants_json(request):
             message = "Nothing was recorded."
             return JSONResponse({"message": message, "errors": errors}, status_code=status)
-        window = chosen(None, self._house.clock.today())
+        window = chosen(None, self._house.today)
         values = {name: str(sent[name])[:200] for name in FIELDS if name in sent}
         filled = Filled(ticket or uuid4(), values, errors, errors.get("form", ""))
         return await self._page(window, filled, status)

@@ -33,12 +33,20 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f}%" if whole else "\u2013"
 
 
-def freshness(answer: Answer[object]) -> str:
-    """How fresh an answer is. An idle log does not age: then there is nothing newer to know."""
+def freshness(answer: Answer[object], *, replaying: bool = False) -> str:
+    """How fresh an answer is. An idle log does not age: then there is nothing newer to know.
+
+    Args:
+        replaying: The house's clock jumps from day to day just now, so ages mean nothing.
+    """
     if answer.position == 0:
         return "Nothing has happened yet"
-    behind = f", {duration(answer.age)} behind" if answer.stale else ", nothing newer is waiting"
-    return f"As of event {answer.position:,}{behind}"
+    so_far = f"As of event {answer.position:,}"
+    if replaying:
+        return f"{so_far}, more is coming in"
+    if answer.stale:
+        return f"{so_far}, {duration(answer.age)} behind"
+    return f"{so_far}, nothing newer is waiting"
 
 
 def duration(age: timedelta) -> str:
