@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from diptych.adapters.opening import build_store, refuse_unknown
 from diptych.adapters.system import SystemChance, SystemClock, UuidV7
 from diptych.errors import (
     Fault,
@@ -19,7 +19,6 @@ from diptych.errors import (
     NotOpen,
     NotSettled,
     Refused,
-    StoreUnavailable,
     WiringError,
 )
 from diptych.log.codec import EventCodec
@@ -36,13 +35,13 @@ from diptych.message import (
     Principal,
     Query,
     Receipt,
-    Recorded,
 )
 from diptych.read.port import Shape, ViewStore
 from diptych.read.projecting import Projecting
 from diptych.read.query import Answerer, Freshness, Queries, answering
 from diptych.read.view import View
-from diptych.subscription.runner import BATCH, Runner, news
+from diptych.subscription.feed import Log
+from diptych.subscription.runner import Runner
 from diptych.write.boundary import Boundary
 from diptych.write.dispatch import Dispatch, WriteModel
 from diptych.write.event_sourced import EventSourced
@@ -117,7 +116,7 @@ class App:
         self._chance = chance or SystemChance()
         self._limits = limits or Limits()
         self._names = Names(names or {})
-        _refuse_unknown_store(store)
+        refuse_unknown(store)
         _refuse_shared(self._write)
         self._codec = EventCodec(
             _event_types(self._write, read), self._names, upcast or {}, self._limits.payload
@@ -282,7 +281,13 @@ class App:
                 return after.position
 
     def _build(self) -> tuple[Store, ViewStore | None]:
-        return _build_store(self._url, self._limits, bool(self._shapes or self._answer))
+        limits = self._limits
+        return build_store(
+            self._url,
+            reads=bool(self._shapes or self._answer),
+            waiting=limits.waiting,
+            retention=limits.retention,
+        )
 
     def _wire(self, store: Store, views: ViewStore | None) -> _Open:
         names = self._names
@@ -333,66 +338,6 @@ class App:
                     tagged.setdefault(self._codec.name(type_), {})[model.name] = ""
         stamps += [Stamp("tags", name, 1, boundaries) for name, boundaries in tagged.items()]
         return stamps
-
-
-class Log:
-    """The events of a context, in the one order that every reader sees."""
-
-    def __init__(self, store: Store, codec: EventCodec) -> None:
-        self._store = store
-        self._codec = codec
-
-    async def read(
-        self,
-        *,
-        after: Position = 0,
-        stream: str | None = None,
-        types: Sequence[type] | None = None,
-        tenant: str = "",
-    ) -> AsyncIterator[Recorded[Any]]:
-        """Events with position > after, ascending, up to the head.
-
-        Args:
-            stream: Only of this stream (``showing:s1``), of `tenant`.
-            types: Only of these classes.
-        """
-        if stream is not None:
-            version = 0
-            while True:
-                page = await self._store.read_stream(
-                    tenant, stream, after=version, limit=BATCH, beyond=after
-                )
-                for stored in page:
-                    recorded = self._codec.recorded(stored)
-                    if types is None or type(recorded.event) in types:
-                        yield recorded
-                if len(page) < BATCH:
-                    return
-                version = page[-1].version
-        names = None if types is None else self._codec.names(tuple(types))
-        head = await self._store.head()
-        while after < head:
-            batch = await self._store.read_all(after=after, limit=BATCH, names=names)
-            for stored in batch.events:
-                yield self._codec.recorded(stored)
-            after = batch.through
-
-    async def follow(
-        self, *, after: Position = 0, types: Sequence[type] | None = None
-    ) -> AsyncIterator[Recorded[Any]]:
-        """Like `read`, and on as events are committed, by whichever process; never ends."""
-        names = None if types is None else self._codec.names(tuple(types))
-        while True:
-            batch = await self._store.read_all(after=after, limit=BATCH, names=names)
-            for stored in batch.events:
-                yield self._codec.recorded(stored)
-            if batch.through == after:
-                await news(self._store, after)
-            after = batch.through
-
-    async def head(self) -> Position:
-        """Position of the last event; 0 for an empty log."""
-        return await self._store.head()
 
 
 class _Open:
@@ -483,37 +428,3 @@ def _refuse_shared(models: Sequence[WriteModel]) -> None:
                         f"event {type_.__name__} belongs to {other!r} and to {model!r}. "
                         "One model writes an event; a Boundary may read it as well."
                     )
-
-
-def _refuse_unknown_store(url: str) -> None:
-    scheme, separator, path = url.partition("://")
-    if not separator or scheme not in ("memory", "sqlite"):
-        raise WiringError(f"store {url!r} is not known. Use 'sqlite:///file.db' or 'memory://'.")
-    if scheme == "sqlite" and len(path) < 2:
-        raise WiringError(
-            f"store {url!r} names no file. Use 'sqlite:///file.db' (relative to where the program "
-            "runs), 'sqlite:////absolute/file.db', or 'memory://'."
-        )
-
-
-def _build_store(url: str, limits: Limits, reads: bool) -> tuple[Store, ViewStore | None]:
-    """The adapters for a URL, from a literal table; drivers load here and nowhere else."""
-    scheme, _, path = url.partition("://")
-    match scheme:
-        case "sqlite":
-            from diptych.adapters.sqlite.store import SqliteStore
-            from diptych.adapters.sqlite.views import SqliteViews
-
-            store = SqliteStore(Path(path[1:]), waiting=limits.waiting, retention=limits.retention)
-            return store, SqliteViews(store) if reads else None
-        case "memory":
-            from diptych.adapters.memory.store import MemoryStore
-
-            memory = MemoryStore()
-            if not reads:
-                return memory, None
-            from diptych.adapters.memory.views import MemoryViews
-
-            return memory, MemoryViews(memory)
-        case _:
-            raise StoreUnavailable(f"no adapter for {url!r}.")

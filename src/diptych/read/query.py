@@ -10,7 +10,8 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from diptych.errors import NestedCall, NotOpen, Stale, UnknownMessage, WiringError, WrongRows
-from diptych.log.codec import MessageType, from_micros, message_type
+from diptych.log.codec import from_micros
+from diptych.log.messages import MessageType, message_type
 from diptych.log.names import Names
 from diptych.message import Answer, Clock, Position, Query
 from diptych.read.port import Session, Shape, Snapshot, ViewStore

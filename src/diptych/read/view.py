@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from diptych.errors import BadResult, WiringError
-from diptych.log.codec import MessageType, message_type
+from diptych.log.messages import MessageType, message_type
 from diptych.log.names import Stamp
 from diptych.message import Recorded
 from diptych.routing import Functions, Route, name_of, routes, table

@@ -10,7 +10,7 @@ from pprint import pformat
 from typing import Any, Generic, TypeVar, overload
 
 from diptych.errors import BadResult, InvalidMessage, Refused
-from diptych.log.codec import MessageType
+from diptych.log.messages import MessageType
 from diptych.log.names import kebab
 from diptych.message import ANONYMOUS, Context, Principal, Recorded
 from diptych.read.view import View

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from diptych.errors import BadResult, WiringError
-from diptych.log.codec import is_plain
+from diptych.log.messages import is_plain
 from diptych.routing import Functions, name_of, routes, table
 from diptych.write.decider import Decider
 from diptych.write.event_sourced import Key, Merge, check_model_name, key_functions, key_text

@@ -22,7 +22,7 @@ from diptych.errors import (
     UnknownMessage,
     WiringError,
 )
-from diptych.log.codec import EventCodec, MessageType, is_plain, message_type, to_micros
+from diptych.log.codec import EventCodec, to_micros
 from diptych.log.commit import (
     Appended,
     Cause,
@@ -33,6 +33,7 @@ from diptych.log.commit import (
     Refusal,
     Settled,
 )
+from diptych.log.messages import MessageType, is_plain, message_type
 from diptych.log.names import Names
 from diptych.log.port import Store
 from diptych.message import ANONYMOUS, Chance, Clock, Context, Ids, Position, Principal, Receipt

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from msgspec import inspect
 
 from diptych.errors import InvalidMessage, WiringError
-from diptych.log.codec import is_plain
+from diptych.log.messages import is_plain
 from diptych.message import Recorded
 from diptych.write.decider import Decider
 

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from diptych.errors import BadResult, InvalidMessage, WiringError
-from diptych.log.codec import message_type, refuse_suspicious
+from diptych.log.messages import message_type, refuse_suspicious
 from diptych.read.port import Shape
 
 SqlType: TypeAlias = Literal["TEXT", "INTEGER", "REAL", "BLOB", "DECIMAL"]

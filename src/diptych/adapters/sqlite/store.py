@@ -17,8 +17,9 @@ from diptych.adapters.grouping import Answers, GroupCommitter, Pending
 from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import connect, fault
+from diptych.adapters.sqlite.ledger import settled_of
 from diptych.adapters.sqlite.reading import LONGEST, read_events, read_streams, read_tagged
-from diptych.adapters.sqlite.writer import Writer, settled_of
+from diptych.adapters.sqlite.writer import Writer
 from diptych.adapters.worker import Gather, Worker
 from diptych.errors import ForeignStore, NotOpen, StoreUnavailable
 from diptych.log.commit import Commit, Committed, Settled, Tagged

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -21,19 +21,15 @@ from diptych.adapters.sqlite.connection import (
     patiently,
     refuse_foreign,
 )
-from diptych.adapters.sqlite.reading import tagged
+from diptych.adapters.sqlite.ledger import Ledger
 from diptych.adapters.sqlite.tables import insert_many, write_rows
 from diptych.errors import CommitUnknown, Fault
-from diptych.log.commit import Commit, Committed, Refusal, Settled, Tagged
+from diptych.log.commit import Commit, Committed
 from diptych.message import Position
 
 T = TypeVar("T")
 
 _encode = msgspec.json.encode
-_decode_refusal = msgspec.json.Decoder(Refusal).decode
-_decode_causes = msgspec.json.Decoder(list[tuple[int, str, str]]).decode
-_decode_ids = msgspec.json.Decoder(list[str]).decode
-_decode_versions = msgspec.json.Decoder(list[int | None]).decode
 
 VERSIONS = 200_000
 """Streams whose versions the writer remembers."""
@@ -103,7 +99,7 @@ class Writer:
                 if self._others_wrote():
                     self._versions.clear()
                     self.head = connection.execute(schema.SELECT_HEAD).fetchone()[0]
-                judge = Judge(_Prepared(connection, commits, self._versions), self.head)
+                judge = Judge(Ledger(connection, commits, self._versions), self.head)
                 committed = [judge.judge(commit) for commit in commits]
                 if judge.empty:
                     self._rollback()
@@ -271,106 +267,4 @@ def _is_fault(error: sqlite3.Error) -> bool:
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
         sqlite3.SQLITE_NOMEM,
-    )
-
-
-class _Prepared:
-    """A ledger that has read in two statements what a group is going to ask for.
-
-    Args:
-        versions: Of streams, as far as they are known for certain.
-    """
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        commits: Sequence[Commit],
-        versions: Mapping[tuple[str, str], int],
-    ) -> None:
-        self._connection = connection
-        self._outcomes: dict[tuple[str, str], Settled] = {}
-        ids = [
-            (commit.tenant, commit.cause.id)
-            for commit in commits
-            if commit.cause is not None and commit.outcome is not None and not commit.outcome.drawn
-        ]
-        if ids:
-            for tenant, *row in connection.execute(
-                schema.SELECT_OUTCOMES, (_encode(ids).decode(),)
-            ):
-                self._outcomes[(tenant, row[0])] = settled_of(row)
-        streams = {
-            (commit.tenant, append.stream) for commit in commits for append in commit.appends
-        }
-        unknown = [stream for stream in streams if stream not in versions]
-        self._versions = versions
-        if unknown:
-            row = connection.execute(schema.SELECT_VERSIONS, (_encode(unknown).decode(),))
-            found = _decode_versions(row.fetchone()[0])
-            self._versions = {
-                **{stream: versions[stream] for stream in streams if stream in versions},
-                **{stream: at or 0 for stream, at in zip(unknown, found, strict=True)},
-            }
-
-        self._causes: dict[tuple[str, Tagged, Position], list[str]] = {}
-        conditions = [
-            (commit.tenant, commit.condition.query, commit.condition.after)
-            for commit in commits
-            if commit.condition is not None
-            and all(len(item) == 1 for item in commit.condition.query.items)
-        ]
-        if conditions:
-            self._find_causes(conditions)
-
-    def _find_causes(self, conditions: Sequence[tuple[str, Tagged, Position]]) -> None:
-        wanted = [
-            (place, tenant, item[0], after)
-            for place, (tenant, query, after) in enumerate(conditions)
-            for item in query.items
-        ]
-        row = self._connection.execute(schema.SELECT_CAUSES, (_encode(wanted).decode(),))
-        self._causes = {condition: [] for condition in conditions}
-        for place, cause, name in _decode_causes(row.fetchone()[0]):
-            condition = conditions[place]
-            if name in condition[1].names:
-                self._causes[condition].append(cause)
-
-    def settled(self, tenant: str, id: str) -> Settled | None:
-        return self._outcomes.get((tenant, id))
-
-    def version(self, tenant: str, stream: str) -> int:
-        return self._versions[(tenant, stream)]
-
-    def causation(self, tenant: str, stream: str, version: int) -> str | None:
-        row = self._connection.execute(
-            schema.SELECT_CAUSATION, (tenant, stream, version)
-        ).fetchone()
-        return None if row is None else row[0]
-
-    def causes(self, tenant: str, query: Tagged, after: Position) -> Sequence[str]:
-        found_already = self._causes.get((tenant, query, after))
-        if found_already is not None:
-            return found_already
-        where, values = tagged(tenant, query, after)
-        found = self._connection.execute(
-            f"SELECT json_group_array(causation) FROM diptych_events WHERE {where}", values
-        )
-        return _decode_ids(found.fetchone()[0])
-
-    def checkpoint(self, name: str) -> Position:
-        row = self._connection.execute(schema.SELECT_CHECKPOINT, (name,)).fetchone()
-        return 0 if row is None else row[0]
-
-
-def settled_of(row: Sequence[Any]) -> Settled:
-    """An outcome from its row, without the tenant."""
-    id, fingerprint, position, stream, version, count, refusal = row
-    return Settled(
-        id,
-        fingerprint,
-        position,
-        stream,
-        version,
-        count,
-        None if refusal is None else _decode_refusal(refusal),
     )
