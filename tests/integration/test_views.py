@@ -253,11 +253,15 @@ class TestBreaking:
         }
 
         def project(row: Total | None, event: Added) -> Total | None:
-            return wrong[name] if event.amount == 13 else Total(event.pot, event.amount, 1, 1)
+            return wrong[name] if event.amount == 13 else Total("a", event.amount, 1, 1)
 
-        async with bank(url, read=[View(Total, project, key="pot")], answer=[all_totals]) as app:
-            commands = [Put("b", 13) if n == 5 else Put("a", 1) for n in range(10)]
-            await asyncio.gather(*map(app.execute, commands))
+        def of(event: Added) -> str:
+            return "b" if event.amount == 13 else "a"
+
+        view = View(Total, project, key="pot", keys={Added: of})
+        async with bank(url, read=[view], answer=[all_totals]) as app:
+            calls = [app.execute(Put("a", 13 if n == 5 else 1)) for n in range(10)]
+            await asyncio.gather(*calls)
             assert await app.ask(AllTotals(), after=5) == [Total("a", 1, 1, 1)]
             with pytest.raises(Stale) as stale:
                 await app.ask(AllTotals(), after=6, timeout=0.3)
