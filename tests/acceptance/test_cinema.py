@@ -1,5 +1,7 @@
 """The programs of examples/cinema, run as a newcomer runs them, twice over the same store."""
 
+import asyncio
+import importlib
 import os
 import shutil
 import subprocess
@@ -7,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from diptych import App
 
 CINEMA = Path(__file__).resolve().parents[2] / "examples" / "cinema"
 
@@ -63,6 +67,25 @@ def test_a_view_added_later_catches_up_with_the_log(folder: Path) -> None:
         run(folder, "showing.py")
 
     assert run(folder, "free_seats.py").splitlines()[0] == "[FreeSeats(showing_id='s1', free=92)]"
+
+
+async def test_a_receipt_of_another_process_is_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(CINEMA)
+    cinema = importlib.import_module("free_seats")
+    app = App(
+        "cinema",
+        store=f"sqlite:///{folder / 'cinema.db'}",
+        read=[cinema.free_seats],
+        answer=[cinema.showings_with_seats],
+    )
+    async with app:
+        for times in (1, 2, 3):
+            said = await asyncio.to_thread(run, folder, "showing.py")
+            position = int(said.split()[0])
+            rows = await app.ask(cinema.ShowingsWithSeats(), after=position)
+            assert rows == [cinema.FreeSeats("s1", 100 - 2 * times)]
 
 
 def test_room_nights_never_books_an_eleventh_room(folder: Path) -> None:
