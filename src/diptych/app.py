@@ -52,6 +52,10 @@ After: TypeAlias = "Receipt | Answer[Any] | Refused | Position"
 """A position, or what carries one."""
 
 
+LARGEST_PAYLOAD = 8 << 20
+"""Bytes; every reader of the log must be able to take several of them at a time."""
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """What an app takes before it says no.
 
@@ -68,6 +72,16 @@ class Limits(Struct, frozen=True, kw_only=True):
     attempts: int = 20
     states: int = 10_000
     retention: timedelta = timedelta(hours=24)
+
+    def __post_init__(self) -> None:
+        for name in ("payload", "waiting", "attempts", "states"):
+            if getattr(self, name) < 1:
+                raise WiringError(f"Limits({name}={getattr(self, name)}): at least 1.")
+        if self.payload > LARGEST_PAYLOAD:
+            raise WiringError(
+                f"Limits(payload={self.payload}): at most {LARGEST_PAYLOAD}. A log is no place for "
+                "large content: keep it elsewhere and refer to it."
+            )
 
 
 class App:

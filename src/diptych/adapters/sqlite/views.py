@@ -161,7 +161,9 @@ class SqliteViews(SqlViews):
         return await self._read(read)
 
     async def checkpoint(self, shape: Shape) -> Position:
-        return await self._read(lambda connection: _checkpoint(connection, shape))
+        position = await self._read(lambda connection: _checkpoint(connection, shape))
+        self._news[shape.checkpoint].tell(position)
+        return position
 
     def session(self) -> AbstractAsyncContextManager[Session]:
         return self._session()

@@ -31,6 +31,9 @@ T = TypeVar("T")
 
 _encode = msgspec.json.encode
 
+UNKNOWN = -1
+"""No data version that SQLite gives."""
+
 VERSIONS = 200_000
 """Streams whose versions the writer remembers."""
 
@@ -60,7 +63,7 @@ class Writer:
             raise
         self.head: Position = 0
         """As of the last group."""
-        self._data_version = -1
+        self._data_version = UNKNOWN
         self._versions: dict[tuple[str, str], int] = {}
         self._since_sweep = 0
         self._sweep_from = ("", "")
@@ -207,6 +210,7 @@ class Writer:
         try:
             patiently(lambda: connection.execute("COMMIT"))
         except sqlite3.Error as error:
+            self._data_version = UNKNOWN
             try:
                 self._rollback()
                 connection.execute("BEGIN IMMEDIATE")
