@@ -14,5 +14,6 @@ pytest.register_assert_rewrite(
     "tests.contract.view_rows",
     "tests.contract.view_saving",
     "tests.contract.view_sessions",
+    "tests.integration.dictionary",
     "tests.integration.pots",
 )
