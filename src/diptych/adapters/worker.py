@@ -10,6 +10,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Generic, TypeVar
 
+from diptych.errors import NotOpen
+
 T = TypeVar("T")
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -18,9 +20,16 @@ Job = tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]]
 
 
 class Worker:
-    """Runs what it is given in a thread, one after another, in order."""
+    """Runs what it is given in a thread, one after another, in order.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: Of the thread.
+        owner: What is not open any more, for those who come too late.
+    """
+
+    def __init__(self, name: str, owner: str) -> None:
+        self._owner = owner
+        self._closing = False
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._gathered: list[Job] = []
@@ -29,7 +38,13 @@ class Worker:
         self._thread.start()
 
     def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """The result of `work`, which starts at the end of this turn of the loop."""
+        """The result of `work`, which starts at the end of this turn of the loop.
+
+        Raises:
+            NotOpen: The worker is closed.
+        """
+        if self._closing:
+            raise NotOpen(self._owner)
         future: asyncio.Future[T] = self._loop.create_future()
 
         def done(result: Any, error: BaseException | None) -> None:
@@ -47,11 +62,18 @@ class Worker:
 
     def begin(self, work: Callable[[], T], done: Callable[[T, BaseException | None], None]) -> None:
         """Starts `work` at once; `done` is called in the loop's thread."""
+        if self._closing:
+            late: list[tuple[Job, Any, BaseException | None]] = [
+                ((work, done), None, NotOpen(self._owner))
+            ]
+            self._loop.call_soon(_deliver, late)
+            return
         self._queue.put([(work, done)])
 
     def _hand_over(self) -> None:
         jobs, self._gathered = self._gathered, []
-        self._queue.put(jobs)
+        if jobs:
+            self._queue.put(jobs)
 
     def _work(self) -> None:
         while (jobs := self._queue.get()) is not None:
@@ -68,10 +90,13 @@ class Worker:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(callback, *values)
 
-    async def close(self) -> None:
-        """Finishes what it was given, then ends."""
+    async def close(self, last: Callable[[], None] | None = None) -> None:
+        """Finishes what it was given, does this one last thing, then ends."""
         if self._gathered:
             self._hand_over()
+        self._closing = True
+        if last is not None:
+            self._queue.put([(last, _ignore)])
         self._queue.put(None)
         await self._ended.wait()
         self._thread.join()
@@ -114,6 +139,10 @@ class Gather(Generic[Q, A]):
                     future.set_exception(copy(error))
 
         self._worker.begin(lambda: self._many(requests), done)
+
+
+def _ignore(_: Any, error: BaseException | None) -> None:
+    """Nobody waits for the last thing; its error would have nobody to go to."""
 
 
 def _deliver(results: list[tuple[Job, Any, BaseException | None]]) -> None:

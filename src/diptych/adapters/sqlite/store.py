@@ -63,8 +63,8 @@ class SqliteStore:
             raise StoreUnavailable(
                 f"{self.path.parent} is no directory. Create it, or name another file."
             )
-        writing = Worker("diptych-writer")
-        reading = Worker("diptych-reader")
+        writing = Worker("diptych-writer", str(self.path))
+        reading = Worker("diptych-reader", str(self.path))
         try:
             writer = await writing.run(lambda: Writer(self.path, retention=self._retention))
             try:
@@ -206,10 +206,8 @@ class _Open:
     async def close(self) -> None:
         await self.committer.close()
         self.news.close()
-        await self._reading.run(self._connection.close)
-        await self.writing.run(self.writer.close)
-        await self._reading.close()
-        await self.writing.close()
+        await self._reading.close(self._connection.close)
+        await self.writing.close(self.writer.close)
 
 
 def _prepare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -133,19 +133,18 @@ class SqliteViews(SqlViews):
     async def open(self, shapes: Sequence[Shape]) -> None:
         await self._file.create(self._add(shapes))
         self._free = asyncio.Queue()
-        self._reading = Worker("diptych-views")
+        self._reading = Worker("diptych-views", str(self._file.path))
         self._connection = await self._reading.run(lambda: connect(self._file.path, read_only=True))
 
     async def close(self) -> None:
+        reading, self._reading = self._reading, None
+        connection, self._connection = self._connection, None
         self._close_news()
-        for worker, lane in self._lanes:
-            await worker.run(lane.close)
-            await worker.close()
-        self._lanes.clear()
-        if self._reading is not None and self._connection is not None:
-            await self._reading.run(self._connection.close)
-            await self._reading.close()
-            self._reading = self._connection = None
+        lanes, self._lanes = self._lanes, []
+        for worker, lane in lanes:
+            await worker.close(lane.close)
+        if reading is not None and connection is not None:
+            await reading.close(connection.close)
 
     async def load(self, shape: Shape, keys: Sequence[tuple[Any, ...]]) -> Loaded:
         table = self.tables.of(shape)
@@ -177,8 +176,9 @@ class SqliteViews(SqlViews):
         try:
             yield session
         finally:
-            if session.busy:
-                lane.connection.interrupt()  # nobody waits for this statement any more
+            if session.abandoned:
+                with suppress(sqlite3.ProgrammingError):  # the lane is closed already
+                    lane.connection.interrupt()
             worker.begin(lane.end, partial(self._ended, (worker, lane)))
 
     def _ended(self, lane: LaneOfWorker, _: None, error: BaseException | None) -> None:
@@ -190,7 +190,7 @@ class SqliteViews(SqlViews):
 
     async def _lane(self) -> LaneOfWorker:
         if self._free.empty() and len(self._lanes) < LANES:
-            worker = Worker(f"diptych-answers-{len(self._lanes) + 1}")
+            worker = Worker(f"diptych-answers-{len(self._lanes) + 1}", str(self._file.path))
             path = self._file.path
             connection = connect(path, read_only=True)
             lane = Lane(connection, path, self.tables, LogInFile())
@@ -211,7 +211,8 @@ class ThreadSession:
     def __init__(self, worker: Worker, lane: Lane) -> None:
         self._worker = worker
         self._lane = lane
-        self.busy = False
+        self.abandoned = False
+        """Whether nobody waits any more for the statement that runs."""
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -231,10 +232,11 @@ class ThreadSession:
         return await self._run(lambda: self._lane.oldest(after))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        self.busy = True
-        result = await self._worker.run(work)
-        self.busy = False
-        return result
+        try:
+            return await self._worker.run(work)
+        except asyncio.CancelledError:
+            self.abandoned = True
+            raise
 
 
 def _checkpoint(connection: sqlite3.Connection, shape: Shape) -> Position:
