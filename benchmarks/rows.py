@@ -85,7 +85,8 @@ ROWS: dict[str, Row] = {
         },
         order=("limit", OURS, "peer", "limit"),
         promises=(Promise("limit", 0.5, 0.35, "limit"), Promise("peer", 12, 8, "peer")),
-        note="Each pass opens the app anew, so that no state is cached, and meets a stream once.",
+        note="1000 streams and room for 100 states, so that every command reads its stream; the run "
+        "fails if fewer than 10 events are read per command.",
     ),
     "one-caller": Row(
         title="one caller, SQLite FULL",

@@ -6,10 +6,20 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from benchmarks.measuring import Measure, Measured, Settings, durability
-from benchmarks.ours.domain import accounts, app, deposit, transfers
-from diptych import App
+from benchmarks.ours.domain import (
+    Account,
+    Deposited,
+    accounts,
+    app,
+    decide,
+    deposit,
+    evolve,
+    transfers,
+)
+from diptych import App, Decider, EventSourced
 
 STREAMS = 1000
 
@@ -19,19 +29,11 @@ class _Meter:
 
     def __init__(self) -> None:
         self._start, self._cpu = time.perf_counter(), time.process_time()
-        self.took = self.cpu = 0.0
-
-    def stop(self) -> None:
-        """Adds what has passed since the making or the last stop."""
-        now, cpu = time.perf_counter(), time.process_time()
-        self.took += now - self._start
-        self.cpu += cpu - self._cpu
-
-    def go_on(self) -> None:
-        self._start, self._cpu = time.perf_counter(), time.process_time()
 
     def rate(self, done: int) -> Measured:
-        return Measured(done / self.took, {"cpu_us": self.cpu / done * 1e6})
+        cpu = time.process_time() - self._cpu
+        took = time.perf_counter() - self._start
+        return Measured(done / took, {"cpu_us": cpu / done * 1e6})
 
 
 async def _drain(bench: App, keys: Iterator[str], callers: int, end: float = float("inf")) -> int:
@@ -67,9 +69,9 @@ def warm(callers: int) -> Measure:
                 names = [f"a{i}" for i in range(streams)]
                 meter, end = _Meter(), time.perf_counter() + settings.seconds
                 done = await _drain(bench, itertools.cycle(names), callers, end)
-                meter.stop()
+                measured = meter.rate(done)
                 durability.assert_full()
-                return meter.rate(done)
+                return measured
 
         return settings.run(main())
 
@@ -77,29 +79,46 @@ def warm(callers: int) -> Measure:
 
 
 def cold(callers: int) -> Measure:
-    """Every command meets a stream of 10 or a few more events whose state no cache holds."""
+    """1000 streams of 10+ events, and room for the states of 100: each command reads its stream."""
 
     def measure(settings: Settings) -> Measured:
-        streams = settings.size(2 * STREAMS, 100)
+        streams = settings.size(STREAMS, 300)
         file = settings.fresh("ours") / "bench.db"
+        names = [f"a{i}" for i in range(streams)]
 
         async def main() -> Measured:
-            async with app(file, write=[accounts]) as bench:
+            async with app(file, write=[accounts], states=100) as bench:
                 await _drain(bench, iter(_named(streams, 10)), 64)
-            done, meter = 0, _Meter()
-            while meter.took < settings.seconds:
-                async with app(file, write=[accounts]) as bench:
-                    others = (f"other{i}" for i in range(64))
-                    await _drain(bench, others, callers)  # threads and connections are up
-                    meter.go_on()
-                    done += await _drain(bench, iter(_named(streams)), callers)
-                    meter.stop()
-                    durability.assert_full()
-            return meter.rate(done)
+            await _demand_reads(file, names, callers)
+            async with app(file, write=[accounts], states=100) as bench:
+                await _drain(bench, iter(names), callers)
+                meter, end = _Meter(), time.perf_counter() + settings.seconds
+                done = await _drain(bench, itertools.cycle(names), callers, end)
+                measured = meter.rate(done)
+                durability.assert_full()
+                return measured
 
         return settings.run(main())
 
     return measure
+
+
+async def _demand_reads(file: Path, names: list[str], callers: int) -> None:
+    """Counts what is evolved in one round, so that no cache can turn cold into warm unseen."""
+    evolved = 0
+
+    def counting(account: Account, event: Deposited) -> Account:
+        nonlocal evolved
+        evolved += 1
+        return evolve(account, event)
+
+    counted = EventSourced("account", Decider(Account(), decide, counting), key="account_id")
+    async with app(file, write=[counted], states=100) as bench:
+        await _drain(bench, iter(names), callers)
+        evolved = 0
+        await _drain(bench, iter(names), callers)
+    if evolved < 10 * len(names):
+        raise RuntimeError(f"{evolved} events were read for {len(names)} commands: not cold")
 
 
 def boundary(callers: int) -> Measure:
@@ -114,9 +133,9 @@ def boundary(callers: int) -> Measure:
                 await _drain(bench, itertools.islice(keys, 256), callers)
                 meter, end = _Meter(), time.perf_counter() + settings.seconds
                 done = await _drain(bench, keys, callers, end)
-                meter.stop()
+                measured = meter.rate(done)
                 durability.assert_full()
-                return meter.rate(done)
+                return measured
 
         return settings.run(main())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.comparators.payload import NOTE, REFERENCE, WHEN
-from diptych import App, Boundary, Decider, EventSourced, Query, View, Views
+from diptych import App, Boundary, Decider, EventSourced, Limits, Query, View, Views
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def app(
     *,
     write: Sequence[EventSourced[Account] | Boundary[Account]],
     view: bool = False,
+    states: int = 10_000,
 ) -> App:
     return App(
         "bench",
@@ -101,4 +102,5 @@ def app(
         write=list(write),
         read=[totals] if view else [],
         answer=[total_of] if view else [],
+        limits=Limits(states=states),
     )

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.environment import environment
 from diptych import App, Decider, EventSourced, Query, View, Views
 
 ROOT = Path(__file__).parents[2]
@@ -264,6 +265,7 @@ def test_a_view_over_a_million_events_catches_up_within_200_mib(tmp_path: Path) 
     run("fill", file, "--events", 1_000_000)
     run("open", empty)
     found: dict[str, Any] = {
+        **environment(tmp_path),
         "catch_up": run("catch-up", file, "--events", 1_000_000),
         "open_empty": run("open", empty),
         "open_million": run("open", file),
