@@ -12,12 +12,13 @@ from diptych.errors import BadResult, InvalidMessage, MessageTooLarge, SchemaCha
 from diptych.log.commit import NewEvent
 from diptych.log.messages import MessageType, is_plain, message_type
 from diptych.log.names import Names, Stamp
-from diptych.log.port import StoredEvent
+from diptych.log.port import Page, StoredEvent
 from diptych.log.upcast import Upcast, Upcasters
 from diptych.message import Recorded
 from diptych.routing import name_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _fields_of = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -149,6 +150,20 @@ class EventCodec:
                 f"{stored.name!r} at position {stored.position} does not fit its class: {error}. "
                 f"Lift its old shape: upcast={{{stored.name!r}: [function]}}."
             ) from error
+
+    def decode_page(self, page: Page) -> list[Any] | None:
+        """The events of a page; None where they must be read one by one: to be lifted from an older
+        shape, or to tell which of them nothing here can read."""
+        messages = [self._by_name.get(name) for name in page.names]
+        if page.schema > 1 or any(m is None or self._schemas[m.name] > 1 for m in messages):
+            return None
+        try:
+            if len(messages) == 1 and messages[0] is not None:
+                return messages[0].decode_list(page.data)
+            pairs = zip(messages, _raw_list(page.data), strict=True)
+            return [message.decode(data) for message, data in pairs if message is not None]
+        except msgspec.ValidationError:
+            return None  # reading them one by one tells which it is
 
     def recorded(self, stored: StoredEvent) -> Recorded[Any]:
         """The event with what the log knows of it; an unknown one as the fields it has."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -35,7 +35,10 @@ class MessageType(Generic[M]):
         self.name = name
         try:
             self.info = inspect.type_info(type_)
-            self._decode = msgspec.json.Decoder(type_).decode
+            self.decode = msgspec.json.Decoder(type_).decode
+            """From JSON; unknown fields are tolerated: a newer version may have written them."""
+            many: Any = list
+            self.decode_list: Callable[[Any], list[M]] = msgspec.json.Decoder(many[type_]).decode
         except Exception as error:
             raise WiringError(
                 f"{type_.__module__}.{type_.__qualname__} cannot be a message: {error}. "
@@ -53,10 +56,6 @@ class MessageType(Generic[M]):
         """JSON; raises what msgspec raises."""
         return _encoder.encode(message)
 
-    def decode(self, data: bytes | str) -> M:
-        """Unknown fields are tolerated: a newer version may have written them."""
-        return self._decode(data)
-
     def check(self, message: M) -> tuple[M, bytes]:
         """Encodes and decodes: what comes back obeys the annotations, and has these bytes.
 
@@ -67,7 +66,7 @@ class MessageType(Generic[M]):
             if self._suspicious:
                 refuse_suspicious(self.name, message)
             data = _encoder.encode(message)
-            return self._decode(data), data
+            return self.decode(data), data
         except msgspec.ValidationError as error:
             reason, _, path = str(error).partition(_PATH)
             raise InvalidMessage(self.name, path.rstrip("`").lstrip("."), reason) from None

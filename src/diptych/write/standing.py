@@ -88,6 +88,14 @@ def wants_facts(decider: Decider[Any]) -> bool:
     return any(route.wants_facts for route in decider.evolves.values())
 
 
+def no_function(stream: str, name: str) -> SchemaChanged:
+    """The error for an event that was stored once and has no evolve any more."""
+    return SchemaChanged(
+        f"{stream} holds {name!r}, which its evolve does not take any more. "
+        "Keep a function for every event that was ever stored."
+    )
+
+
 def evolve_stored(decider: Decider[Any], codec: EventCodec, state: Any, stored: StoredEvent) -> Any:
     """The state after one more event of the log.
 
@@ -97,10 +105,7 @@ def evolve_stored(decider: Decider[Any], codec: EventCodec, state: Any, stored: 
     event = codec.decode(stored)
     route = decider.evolves.get(event.__class__)
     if route is None:
-        raise SchemaChanged(
-            f"{stored.stream} holds {stored.name!r} at version {stored.version}, which its evolve "
-            "does not take any more. Keep a function for every event that was ever stored."
-        )
+        raise no_function(stored.stream, stored.name)
     if route.wants_facts:
         return route.function(state, event, codec.recorded(stored))
     return route.function(state, event)

@@ -18,7 +18,7 @@ from diptych.log.commit import (
 from diptych.log.port import Store
 from diptych.message import Position, Recorded
 from diptych.write.event_sourced import EventSourced
-from diptych.write.standing import Waiters, evolve_stored, wants_facts
+from diptych.write.standing import Waiters, evolve_stored, no_function, wants_facts
 
 PAGE = 1000
 """Events of a long stream that are read at a time."""
@@ -146,23 +146,48 @@ class StreamGround:
 
     async def _load(self, key: tuple[str, str]) -> None:
         tenant, stream = key
-        decider, codec = self._model.decider, self._codec
-        found = self._streams.get(key) or _Stream(key, decider.initial)
+        found = self._streams.get(key) or _Stream(key, self._model.decider.initial)
         state, version, position = found.state, found.version, found.position
-        while True:
-            page = await self._store.read_stream(tenant, stream, after=version, limit=PAGE)
-            for stored in page:
-                state = evolve_stored(decider, codec, state, stored)
-            if page:
-                version, position = page[-1].version, page[-1].position
-            if len(page) < PAGE:
-                break
+        more = True
+        while more:
+            if self.facts:
+                state, version, position, more = await self._read_on(key, state, version, position)
+                continue
+            page = await self._store.read_page(tenant, stream, after=version, limit=PAGE)
+            events = self._codec.decode_page(page)
+            if events is None:
+                state, version, position, more = await self._read_on(key, state, version, position)
+            elif events:
+                state = self._fold(state, events, stream)
+                version, position, more = page.version, page.position, page.full
+            else:
+                more = False
         if version >= found.version:
             found.settle(state, version, position)
         found.fresh = True
         self._streams[key] = found
         if len(self._streams) > self._size:
             self._forget_one()
+
+    def _fold(self, state: Any, events: list[Any], stream: str) -> Any:
+        evolves = self.evolves
+        for event in events:
+            route = evolves.get(event.__class__)
+            if route is None:
+                raise no_function(stream, self._codec.name(event.__class__))
+            state = route.function(state, event)
+        return state
+
+    async def _read_on(
+        self, key: tuple[str, str], state: Any, version: int, position: Position
+    ) -> tuple[Any, int, Position, bool]:
+        """One page the long way: each event with what the log knows of it."""
+        tenant, stream = key
+        page = await self._store.read_stream(tenant, stream, after=version, limit=PAGE)
+        for stored in page:
+            state = evolve_stored(self._model.decider, self._codec, state, stored)
+            version, position = stored.version, stored.position
+        return state, version, position, len(page) == PAGE
 
     def _forget_one(self) -> None:
         for _ in range(len(self._streams)):

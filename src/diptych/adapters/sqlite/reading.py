@@ -10,7 +10,7 @@ import msgspec
 
 from diptych.adapters.sqlite import schema
 from diptych.log.commit import Tagged
-from diptych.log.port import Batch, StoredEvent
+from diptych.log.port import Batch, Page, StoredEvent
 from diptych.message import Position
 
 PAGE = 10_000
@@ -19,15 +19,15 @@ PAGE = 10_000
 LONGEST = 64 << 20
 """Bytes that one statement gives at most; where events are large it reads fewer of them."""
 
-StreamRequest: TypeAlias = tuple[str, str, int, int, Position]
-"""Tenant, stream, after which version, how many, beyond which position."""
+PageRequest: TypeAlias = tuple[str, str, int, int]
+"""Tenant, stream, after which version, how many at most."""
 
 TaggedRequest: TypeAlias = tuple[str, Tagged, Position]
 """Tenant, query, after which position."""
 
 _encode = msgspec.json.encode
 _decode_events = msgspec.json.Decoder(list[StoredEvent]).decode
-_decode_pages = msgspec.json.Decoder(list[list[StoredEvent]]).decode
+_decode_pages = msgspec.json.Decoder(list[Page]).decode
 _decode_placed = msgspec.json.Decoder(list[tuple[int, StoredEvent]]).decode
 
 
@@ -47,23 +47,26 @@ def read_events(
         return events, len(events) < limit
 
 
-def read_streams(
-    connection: sqlite3.Connection, requests: list[StreamRequest]
-) -> list[list[StoredEvent]]:
-    """A page of each stream; of several in one statement, where that is possible."""
-    limit = requests[0][3]
-    if len(requests) > 1 and all(r[3] == limit and r[4] == 0 for r in requests):
-        wanted = _encode([request[:3] for request in requests]).decode()
+def read_pages(connection: sqlite3.Connection, requests: list[PageRequest]) -> list[Page]:
+    """A page of each stream, in one statement."""
+    limit = max(request[3] for request in requests)
+    wanted = _encode([request[:3] for request in requests]).decode()
+    while True:
         try:
-            text: str = connection.execute(schema.SELECT_STREAMS, (limit, wanted)).fetchone()[0]
+            text: str = connection.execute(schema.SELECT_PAGES, (limit, wanted)).fetchone()[0]
             return _decode_pages(text)
-        except sqlite3.DataError:
-            pass  # over LONGEST: one by one, then
-    return [_read_stream(connection, request) for request in requests]
+        except sqlite3.DataError:  # over LONGEST
+            if len(requests) > 1:
+                return [page for request in requests for page in read_pages(connection, [request])]
+            if limit == 1:
+                raise
+            limit = max(1, limit // 8)
 
 
-def _read_stream(connection: sqlite3.Connection, request: StreamRequest) -> list[StoredEvent]:
-    tenant, stream, after, limit, beyond = request
+def read_stream(
+    connection: sqlite3.Connection, tenant: str, stream: str, after: int, limit: int, beyond: int
+) -> list[StoredEvent]:
+    """Events of one stream with version > after and position > beyond."""
     found: list[StoredEvent] = []
     whole = False
     while not whole and len(found) < limit:

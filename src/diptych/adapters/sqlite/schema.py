@@ -111,14 +111,19 @@ def events(where: str, order: str) -> str:
 
 SELECT_ALL = events("position > ?", "position")
 SELECT_STREAM = events("tenant = ? AND stream = ? AND version > ? AND position > ?", "version")
-SELECT_STREAMS = (
-    f"SELECT '[' || group_concat((SELECT json_group_array(json_array({_EVENT})) FROM "
-    "(SELECT * FROM diptych_events WHERE tenant = json_extract(wanted.value, '$[0]') "
+SELECT_PAGES = (
+    "SELECT '[' || group_concat((SELECT '[' || coalesce(max(version), 0) || ',' "
+    "|| coalesce(max(position), 0) || CASE WHEN count(*) = ?1 THEN ',true,' ELSE ',false,' END "
+    "|| coalesce(max(schema), 1) || ',' "
+    "|| CASE WHEN min(name) = max(name) THEN json_array(min(name)) "
+    "ELSE json_group_array(name) END || ',[' || coalesce(group_concat(data, ','), '') || ']]' "
+    "FROM (SELECT version, position, schema, name, data FROM diptych_events "
+    "WHERE tenant = json_extract(wanted.value, '$[0]') "
     "AND stream = json_extract(wanted.value, '$[1]') "
     "AND version > json_extract(wanted.value, '$[2]') ORDER BY version LIMIT ?1)), ',') || ']' "
     "FROM json_each(?2) wanted"
 )
-"""The pages of several streams, each as `SELECT_STREAM` gives it."""
+"""A `Page` of each of several streams. The data goes in as the JSON it is: nothing is quoted."""
 
 SELECT_TAGGED = (
     "SELECT json_group_array(json_array(place, "

@@ -18,13 +18,19 @@ from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import connect, fault
 from diptych.adapters.sqlite.ledger import settled_of
-from diptych.adapters.sqlite.reading import LONGEST, read_events, read_streams, read_tagged
+from diptych.adapters.sqlite.reading import (
+    LONGEST,
+    read_events,
+    read_pages,
+    read_stream,
+    read_tagged,
+)
 from diptych.adapters.sqlite.writer import Writer
 from diptych.adapters.worker import Gather, Worker
 from diptych.errors import ForeignStore, NotOpen, StoreUnavailable
 from diptych.log.commit import Commit, Committed, Settled, Tagged
 from diptych.log.names import Stamp, compare
-from diptych.log.port import Batch, StoredEvent
+from diptych.log.port import Batch, Page, StoredEvent
 from diptych.message import Position
 
 T = TypeVar("T")
@@ -119,7 +125,12 @@ class SqliteStore:
     async def read_stream(
         self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
     ) -> Sequence[StoredEvent]:
-        return await self._opened.streams.ask((tenant, stream, after, limit, beyond))
+        return await self._opened.read(
+            lambda connection: read_stream(connection, tenant, stream, after, limit, beyond)
+        )
+
+    async def read_page(self, tenant: str, stream: str, *, after: int, limit: int) -> Page:
+        return await self._opened.pages.ask((tenant, stream, after, limit))
 
     async def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Batch:
         return await self._opened.tagged.ask((tenant, query, after))
@@ -170,7 +181,7 @@ class _Open:
         self._reading = reading
         self.writer = writer
         self.writing = writing
-        self.streams = Gather(reading, self._on(read_streams))
+        self.pages = Gather(reading, self._on(read_pages))
         self.tagged = Gather(reading, self._on(read_tagged))
         self.committer = GroupCommitter(self._write, waiting=waiting)
         self.news = News(self.head)

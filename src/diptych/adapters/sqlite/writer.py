@@ -211,6 +211,11 @@ class Writer:
             patiently(lambda: connection.execute("COMMIT"))
         except sqlite3.Error as error:
             self._data_version = UNKNOWN
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_FULL:
+                # The commit frame is the last, so it cannot lie there complete; and a fence would
+                # find no room either.
+                self._rollback_quietly()
+                raise fault(error, self._path) from error
             try:
                 self._rollback()
                 connection.execute("BEGIN IMMEDIATE")
