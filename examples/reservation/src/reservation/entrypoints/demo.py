@@ -60,7 +60,7 @@ async def run(demo: Demo, console: Console) -> int:
         remove(demo.store)
     clock = clock_at(steps[0].day if steps else date.min)
     async with reservations(url(demo.store), clock=clock) as app:
-        await _go_on_from_last_time(app, clock)
+        position = await _go_on_from_last_time(app, clock)
         opens = after or clock.today()
         house = House(ROOMS, RATES, clock, opens)
         worker = Worker(app, pause=demo.pause)
@@ -72,7 +72,7 @@ async def run(demo: Demo, console: Console) -> int:
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(_serve(server, listening))
             others = [
-                tasks.create_task(desk.live.follow(0)),
+                tasks.create_task(desk.live.follow(position)),
                 tasks.create_task(_open(app, clock, steps, opens, desk, worker, address, console)),
             ]
             await serving
@@ -108,6 +108,7 @@ def listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # from now on a visitor waits for us, and is not turned away
     except OSError as error:
         listening.close()
         raise Unusable(
@@ -148,12 +149,14 @@ async def _open(
     await worker.run()
 
 
-async def _go_on_from_last_time(app: App, clock: HouseClock) -> None:
-    last = await app.ask(LastMoment())
-    if last is not None and last > clock.now():
-        clock.set(last)
+async def _go_on_from_last_time(app: App, clock: HouseClock) -> int:
+    """Sets the clock to when something last happened here; the position at which that is known."""
+    last = await app.answer(LastMoment())
+    if last.value is not None and last.value > clock.now():
+        clock.set(last.value)
     elif clock.today() == date.min:
         clock.set(datetime.now(UTC))
+    return last.position
 
 
 async def _serve(server: Server, listening: socket.socket) -> None:
