@@ -219,6 +219,7 @@ class StreamStanding:
     def __init__(self, ground: StreamGround, found: _Stream) -> None:
         self._ground = ground
         self._found = found
+        self._generation = found.generation
         self._version = found.tip_version
         self._upon = found.upon
         self._cause: Cause | None = None
@@ -252,10 +253,10 @@ class StreamStanding:
     def arrived(self, committed: Committed | None) -> None:
         found = self._found
         if self._cause is None:  # a refusal: nobody stands on it
-            if not isinstance(committed, Appended | Settled):
+            if not isinstance(committed, Appended | Settled) and self._is_current():
                 found.fall_back()
             return
-        if found.generation != self._generation:
+        if not self._is_current():
             return
         if not isinstance(committed, Appended):
             found.fall_back()
@@ -269,6 +270,10 @@ class StreamStanding:
             found.upon = None
         if found.landed is not None and not found.flying:
             found.wake()
+
+    def _is_current(self) -> bool:
+        """Whether nothing of its chain has fallen out since."""
+        return self._found.generation == self._generation
 
     def _fold_facts(self, committed: Appended) -> Any:
         """The state, now that the positions of the events are known; they lie side by side."""
