@@ -128,8 +128,16 @@ class StreamGround:
         found = self._streams.get((tenant, stream))
         if found is not None and found.fresh and found.position <= seen:
             return []
-        events = await self._store.read_stream(tenant, stream, after=0, limit=PAGE, beyond=seen)
-        return [self._codec.recorded(event) for event in events]
+        missed: list[Recorded[Any]] = []
+        version, more = 0, True
+        while more:
+            page = await self._store.read_stream(
+                tenant, stream, after=version, limit=PAGE, beyond=seen
+            )
+            missed += map(self._codec.recorded, page)
+            more = len(page) == PAGE
+            version = page[-1].version if page else version
+        return missed
 
     async def _load_once(self, key: tuple[str, str]) -> None:
         """Several commands for one cold stream read it once."""
