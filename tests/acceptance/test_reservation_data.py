@@ -1,4 +1,4 @@
-"""The real bookings: the packed file is the published excerpt, and the oracle's two programs agree."""
+"""The real bookings: the packed file is the published one, the oracle's two programs agree."""
 
 import csv
 import io

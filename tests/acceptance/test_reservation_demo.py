@@ -1,4 +1,4 @@
-"""`reservation demo` as a process: it starts, starts again, ends in order, and says what is wrong."""
+"""`reservation demo` as a process: it starts, starts again, ends in order, names what is wrong."""
 
 import signal
 import socket

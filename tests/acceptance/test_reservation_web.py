@@ -68,7 +68,11 @@ async def opened(*, rooms: int = 5, working: bool = True) -> AsyncGenerator[Site
         house = House(sizes, RATES, clock, TODAY)
         desk = FrontDesk(app, Desk(app, worker, house), house)
         config = uvicorn.Config(
-            desk.site(["127.0.0.1"]), port=0, log_level="warning", lifespan="off", ws="none"
+            desk.site(["127.0.0.1"]),
+            port=0,
+            log_level="warning",
+            lifespan="off",
+            timeout_graceful_shutdown=3,
         )
         server = Server(config)
         tasks = [asyncio.create_task(desk.live.follow(0))]

@@ -1,4 +1,4 @@
-"""Reads what was posted, a form or JSON, into one flat mapping; else says in words what is wrong."""
+"""Reads what was posted, a form or JSON, into one flat mapping; or says what is wrong with it."""
 
 from typing import TypeGuard
 from urllib.parse import parse_qsl

@@ -66,11 +66,11 @@ def page(
 <section class="card list" aria-labelledby="list" >
 <h2 id="list" tabindex="-1">The last 50</h2>
 <div class="scroll tall" tabindex="0" role="region" aria-labelledby="list">
-<table>
-<thead><tr><th scope="col">Guest</th><th scope="col">Hotel</th><th scope="col">Arrival</th>\
-<th scope="col">Stay</th><th scope="col">Status</th>\
+<table role="table">
+<thead role="rowgroup"><tr role="row"><th scope="col">Guest</th><th scope="col">Hotel</th>\
+<th scope="col">Arrival</th><th scope="col">Stay</th><th scope="col">Status</th>\
 <th scope="col"><span class="unseen">Action</span></th></tr></thead>
-<tbody id="reservations">{reservations}</tbody>
+<tbody role="rowgroup" id="reservations">{reservations}</tbody>
 </table>
 </div>
 <footer id="reservations-fresh">{reservations_fresh}</footer>
@@ -190,7 +190,8 @@ def _hotels(hotels: Collection[str], values: Mapping[str, str], errors: Mapping[
         for hotel in hotels
     ]
     control = html(
-        '<select id="hotel" name="hotel" aria-describedby="hotel-error"{invalid}>{options}</select>',
+        '<select id="hotel" name="hotel" aria-describedby="hotel-error"{invalid}>'
+        "{options}</select>",
         invalid=_invalid("hotel", errors),
         options=join(options, ""),
     )

@@ -80,13 +80,14 @@ def opening_part(opening: Opening, today: date) -> Html:
 def row(reservation: ListedReservation) -> Html:
     """`data-changed` tells the page whether the row it has is older than this one."""
     return html(
-        """<tr id="r-{id}" data-changed="{changed}">
-<td class="who"><b>{guest}</b><small>{id}</small></td>
-<td data-label="Hotel">{hotel}</td>
-<td data-label="Arrival"><time datetime="{arrival}">{arrival_day}</time></td>
-<td data-label="Stay">{stay}<small>{guests}</small></td>
-<td data-label="Status"><span class="status {kind}" title="{meaning}">{status}</span>{reason}</td>
-<td class="do">{cancel}</td>
+        """<tr role="row" id="r-{id}" data-changed="{changed}">
+<td role="cell" class="who"><b>{guest}</b><small>{id}</small></td>
+<td role="cell" data-label="Hotel">{hotel}</td>
+<td role="cell" data-label="Arrival"><time datetime="{arrival}">{arrival_day}</time></td>
+<td role="cell" data-label="Stay">{stay}<small>{guests}</small></td>
+<td role="cell" data-label="Status">\
+<span class="status {kind}" title="{meaning}">{status}</span>{reason}</td>
+<td role="cell" class="do">{cancel}</td>
 </tr>""",
         id=reservation.reservation_id,
         changed=reservation.changed,

@@ -29,7 +29,8 @@ def revenue_chart(rows: Sequence[MonthlyRevenue], months: Sequence[str]) -> Html
     return html(
         '<div class="scroll" tabindex="0" role="region" aria-label="Revenue table">'
         '<table class="bars"><thead><tr><th scope="col">Segment</th>{months}</tr></thead>'
-        '<tbody>{lines}</tbody><tfoot><tr><th scope="row">All</th>{sums}</tr></tfoot></table></div>',
+        "<tbody>{lines}</tbody>"
+        '<tfoot><tr><th scope="row">All</th>{sums}</tr></tfoot></table></div>',
         months=join([html('<th scope="col">{m}</th>', m=month(each)) for each in months], ""),
         lines=join(lines),
         sums=join([_sum(rows, each) for each in months], ""),
