@@ -62,33 +62,32 @@ __all__ = [
     "WiringError",
 ]
 
-_HOMES = {
-    "diptych.app": ("App", "Limits"),
-    "diptych.message": (
-        "Answer",
-        "Context",
-        "Position",
-        "Principal",
-        "Query",
-        "Receipt",
-        "Recorded",
-    ),
-    "diptych.read.query": ("Views",),
-    "diptych.read.view": ("View",),
-    "diptych.write.boundary": ("Boundary",),
-    "diptych.write.decider": ("Decider",),
-    "diptych.write.event_sourced": ("EventSourced",),
-}
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
+if not TYPE_CHECKING:  # a checker sees the imports above, and so a name that is not there
+    _HOMES = {
+        "diptych.app": ("App", "Limits"),
+        "diptych.message": (
+            "Answer",
+            "Context",
+            "Position",
+            "Principal",
+            "Query",
+            "Receipt",
+            "Recorded",
+        ),
+        "diptych.read.query": ("Views",),
+        "diptych.read.view": ("View",),
+        "diptych.write.boundary": ("Boundary",),
+        "diptych.write.decider": ("Decider",),
+        "diptych.write.event_sourced": ("EventSourced",),
+    }
+    _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'diptych' has no attribute {name!r}")
+        value = getattr(import_module(_HOME.get(name, "diptych.errors")), name)
+        globals()[name] = value
+        return value
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'diptych' has no attribute {name!r}")
-    value = getattr(import_module(_HOME.get(name, "diptych.errors")), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+    def __dir__() -> list[str]:
+        return __all__
