@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from diptych.log.port import Store, Wakes
@@ -65,6 +66,54 @@ class Reading:
         beyond = await read("", "s:1", after=0, limit=10, beyond=third)
         assert [e.version for e in beyond] == [3]
         assert list(await read("", "s:9", after=0, limit=10)) == []
+
+    @pytest.mark.parametrize("limit", [1, 2, 1000])
+    async def test_pages_of_a_stream_say_what_its_events_say(
+        self, store: Store, limit: int
+    ) -> None:
+        for number, name in enumerate(["noted", "other", "noted", "noted", "third"]):
+            await happened(store, append("s:1", None, event(name, text=f"ä{number}")))
+            await happened(store, append("s:2", None, event(text="else")))
+        after, seen = 0, 0
+        while True:
+            page = await store.read_page("", "s:1", after=after, limit=limit)
+            events = await store.read_stream("", "s:1", after=after, limit=limit)
+            names = [e.name for e in events]
+            assert list(page.names) == (names[:1] if len(set(names)) == 1 else names)
+            data = msgspec.json.decode(page.data) if events else []
+            assert data == [msgspec.json.decode(e.data) for e in events]
+            if events:
+                last = events[-1]
+                assert (page.version, page.position, page.schema) == (
+                    last.version,
+                    last.position,
+                    1,
+                )
+            seen += len(events)
+            if not page.full:
+                break
+            after = page.version
+        assert seen == 5
+
+    async def test_a_stream_that_is_not_there_has_an_empty_page(self, store: Store) -> None:
+        await happened(store, append("s:1", 0))
+        for tenant, stream, after in [("", "s:9", 0), ("other", "s:1", 0), ("", "s:1", 1)]:
+            page = await store.read_page(tenant, stream, after=after, limit=10)
+            assert (page.version, page.full, list(page.names)) == (0, False, [])
+
+    async def test_many_streams_are_read_at_once(self, store: Store) -> None:
+        for number in range(40):
+            await happened(store, append(f"s:{number}", 0, *[event()] * (number % 4 + 1)))
+        pages = await asyncio.gather(
+            *[store.read_page("", f"s:{n}", after=0, limit=100) for n in range(40)]
+        )
+        assert [page.version for page in pages] == [n % 4 + 1 for n in range(40)]
+        streams = await asyncio.gather(
+            *[store.read_stream("", f"s:{n}", after=1, limit=2) for n in range(40)]
+        )
+        assert [[e.version for e in found] for found in streams] == [
+            list(range(2, n % 4 + 2))[:2] for n in range(40)
+        ]
 
     async def test_whoever_waits_for_news_is_woken_by_a_commit(self, store: Store) -> None:
         assert isinstance(store, Wakes)

@@ -13,10 +13,6 @@ from diptych.log.port import Store
 from tests.contract.commits import CONTEXT
 from tests.contract.store_contract import StoreContract
 
-late = pytest.mark.xfail(
-    strict=True, reason="a commit with rows is judged when it is awaited, not when it is sent"
-)
-
 
 class TestMemoryStore(StoreContract):
     @pytest.fixture
@@ -28,16 +24,6 @@ class TestMemoryStore(StoreContract):
         yield store
         await views.close()
         await store.close()
-
-    @late
-    async def test_commits_are_judged_in_the_order_of_the_calls_whatever_they_carry(
-        self, store: Store
-    ) -> None:
-        await super().test_commits_are_judged_in_the_order_of_the_calls_whatever_they_carry(store)
-
-    @late
-    async def test_what_stands_on_a_poisoned_commit_falls_with_it(self, store: Store) -> None:
-        await super().test_what_stands_on_a_poisoned_commit_falls_with_it(store)
 
     async def test_another_context_is_refused(self) -> None:
         store = MemoryStore()

@@ -196,16 +196,12 @@ async def all_totals(query: AllTotals, views: Views) -> list[Total]:
 
 def bank(url: str, **more: Any) -> App:
     """An app of this domain; every call gives another one."""
-    return App(
-        "bank",
-        store=url,
-        **{
-            "write": [pots, nights],
-            "read": [totals],
-            "answer": [total_of, all_totals],
-        }
-        | more,
-    )
+    parts: dict[str, Any] = {
+        "write": [pots, nights],
+        "read": [totals],
+        "answer": [total_of, all_totals],
+    }
+    return App("bank", store=url, **parts | more)
 
 
 def file_url(path: Path) -> str:

@@ -238,7 +238,6 @@ class TestSettled:
 
 
 class TestLeaving:
-    @pytest.mark.xfail(strict=False, reason="F9: raw errors of closed connections")
     async def test_who_waits_when_the_app_is_left_is_told(self, url: str) -> None:
         app = bank(url)
         async with app:
@@ -247,7 +246,6 @@ class TestLeaving:
         with pytest.raises(NotOpen):
             await asyncio.wait_for(waiting[0], 3)
 
-    @pytest.mark.xfail(strict=False, reason="F9: raw errors of closed connections")
     async def test_who_reads_when_the_app_is_left_is_told_or_answered(self, url: str) -> None:
         began, go_on = asyncio.Event(), asyncio.Event()
 

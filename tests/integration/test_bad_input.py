@@ -84,7 +84,8 @@ showings = EventSourced("showing", Decider(0, decide, evolve), key="showing")
 
 def cinema(url: str, **more: Any) -> App:
     """An app whose input can be bad in many ways."""
-    return App("cinema", store=url, **{"write": [showings], "answer": [list_reservations]} | more)
+    parts: dict[str, Any] = {"write": [showings], "answer": [list_reservations]}
+    return App("cinema", store=url, **parts | more)
 
 
 def deciding(result: Callable[[ReserveSeats], Any]) -> EventSourced[Any]:

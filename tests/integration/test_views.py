@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from diptych import App, Query, Recorded, Stale, View, Views
+from tests.integration.dumps import path_of
 from tests.integration.failing import (
     AllLargest,
     Largest,
@@ -86,6 +88,14 @@ def upper(event: Added | Removed) -> str:
 
 def upper_total(row: Total | None, event: Added | Removed) -> Total | None:
     return Total(event.pot.upper(), event.amount, 1 if row is None else row.events + 1, 0)
+
+
+def damage(url: str, position: int, data: str) -> None:
+    """Writes other data over an event's."""
+    connection = sqlite3.connect(path_of(url))
+    connection.execute("UPDATE diptych_events SET data = ? WHERE position = ?", (data, position))
+    connection.commit()
+    connection.close()
 
 
 class TestShapes:
@@ -214,6 +224,29 @@ class TestBreaking:
                 await app.ask(TotalOf("a"), after=receipt, timeout=0.1)
         async with bank(file) as app:
             assert await app.ask(TotalOf("a"), after=receipt) == Total("a", 14, 2, 2)
+
+    async def test_a_corrected_view_may_also_come_as_a_new_version(self, file: str) -> None:
+        async with bank(file, read=[failing_total(at=13)]) as app:
+            await app.execute(Put("a", 1))
+            receipt = await app.execute(Put("a", 13))
+            await app.ask(TotalOf("a"), after=1)
+        async with bank(file, read=[View(Total, total, key="pot", version=2)]) as app:
+            assert await app.ask(TotalOf("a"), after=receipt) == Total("a", 14, 2, 2)
+
+    @pytest.mark.xfail(strict=True, reason="SchemaChanged counts as a fault of the store")
+    async def test_an_event_that_is_damaged_stops_the_view_before_it(self, file: str) -> None:
+        for data in ['{"pot":5}', "no json"]:
+            async with bank(file, read=[], answer=[]) as app:
+                head = await app.log.head()
+                await asyncio.gather(*[app.execute(Put("a", 1)) for _ in range(10)])
+            damage(file, head + 6, data)
+            async with bank(file, read=[View(Total, total, key="pot", version=2)]) as app:
+                row = await app.ask(TotalOf("a"), after=head + 5)
+                assert row is not None
+                assert row.position == head + 5
+                with pytest.raises(Stale, match=f"position {head + 6}"):
+                    await app.ask(TotalOf("a"), after=head + 6, timeout=0.3)
+            damage(file, head + 6, '{"pot":"a","amount":1,"seen":5}')
 
     async def test_a_new_version_fills_anew_beside_the_old_one(self, file: str) -> None:
         def doubled(

@@ -17,7 +17,8 @@ from msgspec import Meta, Struct
 
 from diptych import BadResult, InvalidMessage, WiringError
 from diptych.errors import DiptychError, MessageTooLarge
-from diptych.log.codec import EventCodec, MessageType, from_micros, to_micros
+from diptych.log.codec import EventCodec, from_micros, to_micros
+from diptych.log.messages import MessageType
 from diptych.log.names import Names
 from diptych.log.port import StoredEvent
 
@@ -68,7 +69,7 @@ def test_what_comes_back_is_what_went_in() -> None:
         ({"weight": "1"}, "weight"),
         ({"at": datetime(2026, 7, 1)}, "at"),  # noqa: DTZ001
         ({"lines": (Line("a", Decimal("NaN")),)}, "lines[0].price"),
-        ({"lines": (Line("a", Decimal(1)), Line(5, Decimal(1)))}, "lines[1].sku"),
+        ({"lines": (Line("a", Decimal(1)), Line(5, Decimal(1)))}, "lines[1].sku"),  # type: ignore[arg-type]
         ({"note": "longer"}, "note"),
         ({"kind": "huge"}, "kind"),
         ({"more": {"a": [float("nan")]}}, "more['a'][0]"),

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from diptych import App
-from diptych.log.codec import MessageType
+from diptych.log.messages import MessageType
 from tests.integration.pots import (
     Added,
     AllTotals,

@@ -51,7 +51,7 @@ def lines(event: Ordered) -> list[Sold]:
     return list(event.lines)
 
 
-KEYS = {Returned: ("article", "on")}
+KEYS: dict[type, Any] = {Returned: ("article", "on")}
 demand = View(Demand, [sold, returned], key=("sku", "day"), keys=KEYS, split=[lines])
 
 
