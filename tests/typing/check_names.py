@@ -3,4 +3,4 @@
 from diptych import Recieved  # type: ignore[attr-defined]
 from diptych.testing import gven  # type: ignore[attr-defined]
 
-misspelt = (Recieved, gven)
+misspelt = (Recieved, gven)  # pyright: ignore[reportUnknownVariableType]
