@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = (
-    "diptych", "msgspec", "sqlalchemy", "eventsourcing", "umadb", "python-cqrs", "uvloop",
+    "msgspec", "sqlalchemy", "eventsourcing", "umadb", "python-cqrs", "uvloop",
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def _versions() -> dict[str, str]:
 
 
 def environment(data: Path) -> dict[str, Any]:
+    kernel = ".".join(platform.release().split(".")[:2])
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return {
         "commit": commit(),
@@ -62,7 +63,7 @@ def environment(data: Path) -> dict[str, Any]:
             "processor": _processor(),
             "cores": os.cpu_count(),
             "memory_gib": round(pages * size / 2**30),
-            "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+            "system": f"{platform.system()} {kernel} {platform.machine()}",
             "file_system": _file_system(data),
         },
         "versions": _versions(),

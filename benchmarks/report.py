@@ -101,7 +101,7 @@ def _lines(name: str, row: Row, results: Results) -> list[str]:
         if promise.kind == "absolute":
             told = verdict(ours.middle, promise) if ours else "no result"
             aim, floor = f"{promise.aim:g}{row.unit}", f"{promise.floor:g}{row.unit}"
-            lines.append(_line(row, "", "", str(ours or "-"), "", aim, floor, told))
+            lines.append(_line(row, "itself", "", f"{ours}{row.unit}", "", aim, floor, told))
             continue
         other = results.values(name, promise.against)
         ratio = results.ratio(name, promise.against, higher_is_better=row.higher_is_better)
