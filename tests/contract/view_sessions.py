@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from diptych.read.port import ViewStore
@@ -87,6 +89,31 @@ class Sessions:
         assert both.views == frozenset({COUNTS.checkpoint, PRICED.checkpoint})
         assert none.views == frozenset()
         assert text.views is None
+
+    @pytest.mark.parametrize(
+        "form", ["alias", "join", "cte", "subquery", "union", "exists", "in", "scalar", "from text"]
+    )
+    async def test_a_view_is_noticed_wherever_it_stands_in_a_statement(
+        self, views: ViewStore, form: str
+    ) -> None:
+        counts, prices = views.table(COUNTS), views.table(PRICED)
+        other = prices.alias("p")
+        cte = sa.select(prices.c.count).cte("c")
+        inner = sa.select(prices.c.count)
+        statements: dict[str, Any] = {
+            "alias": sa.select(other.c.count),
+            "join": sa.select(counts.c.name).join(other, other.c.count == counts.c.number),
+            "cte": sa.select(cte.c.count),
+            "subquery": sa.select(inner.subquery().c.count),
+            "union": sa.union_all(sa.select(counts.c.number), inner),
+            "exists": sa.select(counts.c.name).where(sa.exists(inner)),
+            "in": sa.select(counts.c.name).where(counts.c.number.in_(inner)),
+            "scalar": sa.select(inner.limit(1).scalar_subquery()),
+            "from text": sa.select(sa.text("count")).select_from(sa.text("view_priced_1")),
+        }
+        async with views.session() as session:
+            found = await session.select(statements[form])
+        assert found.views is None or PRICED.checkpoint in found.views
 
     async def test_a_row_is_got_by_its_composite_key(self, views: ViewStore) -> None:
         await put(views, PRICED, priced(5, "1.10"))

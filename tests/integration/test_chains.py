@@ -244,6 +244,43 @@ class TestTwoApps:
             assert isinstance(row, Total)
             assert row.events == done["done"]
 
+    @pytest.mark.parametrize("seed", range(3))
+    async def test_two_apps_whose_callers_leave_at_any_moment_stay_sound(
+        self, file: str, seed: int
+    ) -> None:
+        chance = random.Random(seed)
+        limits = Limits(attempts=1000)
+        async with bank(file, limits=limits) as one, bank(file, limits=limits) as two:
+
+            async def caller(app: App, number: int) -> None:
+                seen: Receipt | None = None
+                for turn in range(15):
+                    command = chance.choice(
+                        [Put("a", 2), Take("a", 1), Look("a"), Book(f"{number}-{turn}", (turn,))]
+                    )
+                    id = f"{number}-{turn}" if chance.random() < 0.5 else None
+                    call = app.execute(command, id=id, seen=seen if chance.random() < 0.3 else None)
+                    task = asyncio.create_task(call)
+                    if chance.random() < 0.4:
+                        await asyncio.sleep(chance.random() * 0.004)
+                        task.cancel()
+                    (result,) = await asyncio.gather(task, return_exceptions=True)
+                    if isinstance(result, Receipt):
+                        seen = result
+                    assert _named(result) in {
+                        *("done", "too_little", "full", "CancelledError", "StreamConflict")
+                    }, result
+
+            callers = [caller((one, two)[n % 2], n) for n in range(16)]
+            await asyncio.wait_for(asyncio.gather(*callers), 60)
+            for app in (one, two):
+                for command in (Put("a", 1), Book("last", (999,))):
+                    await asyncio.wait_for(app.execute(command), 10)
+            head = await refuse_old_states(one)
+            row = await two.ask(TotalOf("a"), after=head, timeout=10)
+            assert row is not None
+            assert row.events == len([e async for e in one.log.read(stream="pot:a")])
+
     async def test_hammering_overlapping_nights_overbooks_none(self, file: str) -> None:
         limits = Limits(attempts=200)
         done: Counter[str] = Counter()
