@@ -51,16 +51,16 @@ def test_the_whole_file_comes_out_as_the_oracle_says(tmp_path: Path) -> None:
 
 def test_a_second_run_over_the_same_store_changes_nothing(tmp_path: Path) -> None:
     store = tmp_path / "replay.db"
-    first = command("--store", store, "--limit", 600)
+    first = command("--store", store, "--limit", 300)
     assert first.returncode == 0, first.stdout + first.stderr
-    again = command("--store", store, "--limit", 600)
+    again = command("--store", store, "--limit", 300)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "Nothing is new" in again.stdout
     assert "also refused" not in again.stdout
 
 
 async def test_a_slice_comes_out_as_counted_and_again_without_a_change(tmp_path: Path) -> None:
-    rows = bookings(700)
+    rows = bookings(350)
     first = await entry.measure(tmp_path / "slice.db", rows, quiet())
     assert first.totals == counted(rows)
     assert first.before == 0 < first.after
