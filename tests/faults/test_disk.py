@@ -11,7 +11,9 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,9 +22,9 @@ import pytest
 
 from diptych import Refused
 from tests.faults.evidence import LONG, keep
-from tests.faults.history import Entry, Operation, check_log, demand_none
+from tests.faults.history import HistoryBroken, check_log, demand_none
 from tests.faults.ledger import app, command_of
-from tests.faults.processes import Told, module, operations, replay_line, told
+from tests.faults.processes import ROOT, Told, module, operations, replay_line, told
 from tests.faults.tables import read, stored_entries
 
 pytestmark = pytest.mark.faults
@@ -112,11 +114,29 @@ def test_after_sigkill_every_receipt_holds_and_a_retry_agrees(tmp_path: Path) ->
     asyncio.run(repeat(store, history, replay))
 
 
-def test_a_receipt_that_was_not_kept_is_caught() -> None:
-    """The control: a writer that answers before its commit, killed in between."""
-    calls = [Operation("k-0#0", 1.0, 2.0, "ok", "ledger:l1")]
-    with pytest.raises(Exception, match="lost"):
-        demand_none(check_log(calls, list[Entry]()), "control")
+@pytest.mark.parametrize(
+    ("damage", "caught"),
+    [
+        ("delete from diptych_events where causation = 'c-14'", "lost"),
+        ("delete from diptych_events where causation = 'c-24' and version % 3 = 0", "lost"),
+        ("update diptych_events set data = json_set(data, '$.number', 99)", "another state"),
+    ],
+)
+def test_a_store_that_lost_or_changed_something_is_caught(
+    tmp_path: Path, damage: str, caught: str
+) -> None:
+    """The control: damage planted in a file that passes is told by the same checker."""
+    store, output = tmp_path / "ledger.db", tmp_path / "out"
+    with output.open("wb") as out:
+        module("tests.faults.work", store, "c", "--count", 40, out=out).communicate()
+    history = told(output.read_bytes().splitlines())
+    check_sound(store, history, "control")
+    connection = sqlite3.connect(store)
+    connection.execute(damage)
+    connection.commit()
+    connection.close()
+    with pytest.raises((Broken, HistoryBroken), match=caught):
+        check_sound(store, history, "control")
 
 
 @pytest.fixture
@@ -265,10 +285,6 @@ def test_a_read_only_file_is_a_named_error(tmp_path: Path) -> None:
 
 
 def _python(program: str, *arguments: object) -> str:
-    import sys
-
-    from tests.faults.processes import ROOT
-
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
         cwd=ROOT,
