@@ -69,7 +69,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     payload: int = 1 << 20
     waiting: int = 10_000
-    attempts: int = 20
+    attempts: int = 50
     states: int = 10_000
     retention: timedelta = timedelta(hours=24)
 

@@ -155,7 +155,7 @@ def routes(
         parameter, annotation = parameters[message]
         types = members(resolve(function, parameter, annotation))
         for type_ in types:
-            if not isinstance(type_, type) or type_ is object:
+            if not isinstance(type_, type) or type_ in (object, Any):
                 raise WiringError(
                     f"{what} {name}: parameter {parameter!r} takes {type_!r}, which is not a "
                     "message class. Annotate it with a dataclass, or a union of them."

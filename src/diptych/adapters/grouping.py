@@ -1,7 +1,7 @@
-"""Group commit: what comes in one turn of the loop, or while a group is being written, goes together.
+"""Group commit: what comes while a group is being written goes together in the next.
 
-No timer: the first one that comes asks for a group at the end of the turn; while one group is
-written the next one gathers.
+No timer: whoever comes while nothing is written goes at once, alone. Those who are answered
+together, and come again in the same turn of the loop, go together.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def carry_out(
         for part in (commits[:half], commits[half:]):
             try:
                 answers += write(part)
+            except StoreFault as fault:  # it may have happened: never written a second time
+                answers += [copy(fault) for _ in part]
             except Exception:
                 for commit in part:
                     answers += carry_out([commit], write)
@@ -64,13 +66,15 @@ class GroupCommitter:
 
     Args:
         write: Begins to write a group; `done` must be called with its answers, in order.
-        waiting: Commits that may wait.
+        waiting: Commits that may wait for their answer.
     """
 
     def __init__(self, write: Callable[[list[Pending]], None], *, waiting: int) -> None:
         self._write = write
         self._limit = waiting
         self._waiting: deque[Pending] = deque()
+        self._taken = 0
+        """Commits that are not yet answered."""
         self._writing = False
         self._asked = False
         self._idle: asyncio.Event = asyncio.Event()
@@ -86,14 +90,14 @@ class GroupCommitter:
         """
         if self._closed:
             raise StoreUnavailable("the store is closed. Open the app again.")
-        if len(self._waiting) >= self._limit:
-            raise Overloaded(len(self._waiting))
+        if self._taken >= self._limit:
+            raise Overloaded(self._taken)
+        self._taken += 1
         future: asyncio.Future[Committed] = self._loop.create_future()
         self._waiting.append((commit, future))
         if not self._asked and not self._writing:
-            self._asked = True
             self._idle.clear()
-            self._loop.call_soon(self._next)
+            self._next()
         return future
 
     def done(self, group: list[Pending], answers: Answers) -> None:
@@ -105,17 +109,16 @@ class GroupCommitter:
                 future.set_exception(committed)
             else:
                 future.set_result(committed)
+        self._taken -= len(group)
         self._writing = False
-        if self._waiting:
-            self._asked = True
-            # At the end of the turn: those who were answered just now may come along.
-            self._loop.call_soon(self._next)
-        else:
-            self._idle.set()
+        self._asked = True
+        # At the end of the turn: those who were answered just now may come along.
+        self._loop.call_soon(self._next)
 
     def _next(self) -> None:
         self._asked = False
-        if self._writing or not self._waiting:
+        if not self._waiting:
+            self._idle.set()
             return
         group: list[Pending] = []
         size = 0

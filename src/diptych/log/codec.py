@@ -8,7 +8,13 @@ from typing import Any
 
 import msgspec
 
-from diptych.errors import BadResult, InvalidMessage, MessageTooLarge, SchemaChanged
+from diptych.errors import (
+    BadResult,
+    InvalidMessage,
+    MessageTooLarge,
+    SchemaChanged,
+    StoreCorrupt,
+)
 from diptych.log.commit import NewEvent
 from diptych.log.messages import MessageType, is_plain, message_type
 from diptych.log.names import Names, Stamp
@@ -24,7 +30,8 @@ _fields_of = msgspec.json.Decoder(dict[str, Any]).decode
 
 def to_micros(moment: datetime) -> int:
     """Microseconds since 1970 of an aware datetime."""
-    return round(moment.timestamp() * 1_000_000)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_micros(micros: int) -> datetime:
@@ -133,6 +140,7 @@ class EventCodec:
 
         Raises:
             SchemaChanged: Nothing here knows an event of that name, or it does not fit its class.
+            StoreCorrupt: It is no JSON.
         """
         message = self._by_name.get(stored.name)
         if message is None:
@@ -150,6 +158,11 @@ class EventCodec:
                 f"{stored.name!r} at position {stored.position} does not fit its class: {error}. "
                 f"Lift its old shape: upcast={{{stored.name!r}: [function]}}."
             ) from error
+        except msgspec.DecodeError as error:
+            raise StoreCorrupt(
+                f"{stored.name!r} at position {stored.position} is no JSON: {error}. "
+                "The store was damaged or edited: restore it from a backup."
+            ) from error
 
     def decode_page(self, page: Page) -> list[Any] | None:
         """The events of a page; None where they must be read one by one: to be lifted from an older
@@ -162,7 +175,7 @@ class EventCodec:
                 return messages[0].decode_list(page.data)
             pairs = zip(messages, _raw_list(page.data), strict=True)
             return [message.decode(data) for message, data in pairs if message is not None]
-        except msgspec.ValidationError:
+        except msgspec.DecodeError:
             return None  # reading them one by one tells which it is
 
     def recorded(self, stored: StoredEvent) -> Recorded[Any]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from diptych.errors import ProjectionFailed, StoreFault
+from diptych.errors import ProjectionFailed, SchemaChanged, StoreCorrupt, StoreFault
 from diptych.log.codec import EventCodec
 from diptych.log.port import Batch, StoredEvent
 from diptych.message import Position
@@ -53,9 +53,11 @@ class Projecting:
     ) -> Position:
         try:
             return await self._fold(events, through, after)
-        except StoreFault:
-            raise
         except Exception as error:
+            if isinstance(error, StoreFault) and not isinstance(
+                error, SchemaChanged | StoreCorrupt
+            ):
+                raise  # not this event's doing
             # Functions are pure and nothing was written: halves tell which event it is.
             if not events:
                 raise

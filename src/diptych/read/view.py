@@ -26,7 +26,8 @@ class View(Generic[R]):
     Args:
         row: A frozen dataclass, Struct or attrs class; its fields are the columns.
         project: `project(row | None, event[, Recorded]) -> row | None`: None before the first
-            event of a key, None to remove the row. One function or a list.
+            event of a key, None to remove the row. One function or a list. Whether a row can be
+            kept is checked when it is written, at the end of a batch of events.
         key: Field, or fields, that name a row; the same in row and event.
         keys: Where an event has others: `{Event: "field" | ("a", "b") | function}`.
         split: `split(event) -> items`: turns an event about several rows into one item for each.

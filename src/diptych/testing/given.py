@@ -10,7 +10,7 @@ from pprint import pformat
 from typing import Any, Generic, TypeVar, overload
 
 from diptych.errors import BadResult, InvalidMessage, Refused
-from diptych.log.messages import MessageType
+from diptych.log.messages import MessageType, message_type
 from diptych.log.names import kebab
 from diptych.message import ANONYMOUS, Context, Principal, Recorded
 from diptych.read.view import View
@@ -87,8 +87,10 @@ class GivenModel:
         try:
             events = decider.decide(command, state, context)
         except Refused as refused:
+            _refuse_change("decide", before, state)
             return Decided(command, None, refused)
         _refuse_change("decide", before, state)
+        events = [_checked(event) for event in events]
         _state(decider, (*self._relevant(command), *events), self._model.stream(command))
         return Decided(command, events, None)
 
@@ -103,6 +105,18 @@ class GivenModel:
             for event in self._events
             if any(set(item) <= set(tags[type(event)](event)) for item in items)
         )
+
+
+def _checked(event: Any) -> Any:
+    """The event as it would be read back.
+
+    Raises:
+        BadResult: It breaks its own types.
+    """
+    try:
+        return message_type(event.__class__, kebab(event.__class__)).check(event)[0]
+    except InvalidMessage as invalid:
+        raise BadResult("decide", f"returned an event that cannot be kept: {invalid}") from invalid
 
 
 class Decided:

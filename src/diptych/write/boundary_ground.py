@@ -153,6 +153,7 @@ class BoundaryStanding:
 
     def sent(self, cause: Cause, events: Sequence[Any], new: tuple[NewEvent, ...]) -> None:
         if events:
+            self._ground.foresee(self.state, events)
             self._flight = self._ground.send(self._tenant, cause.id, events, new)
 
     def arrived(self, committed: Committed | None) -> None:

@@ -222,7 +222,7 @@ class Dispatch:
     async def _pause(self, attempt: int) -> None:
         """Lets the others go first, for longer each time; the first time, not at all."""
         if attempt > 1:
-            await asyncio.sleep(self._chance.fraction() * 0.001 * min(2**attempt, 64))
+            await asyncio.sleep(self._chance.fraction() * 0.001 * min(2**attempt, 10))
 
     def _check_terms(
         self,

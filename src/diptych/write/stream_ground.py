@@ -242,19 +242,20 @@ class StreamStanding:
 
     def sent(self, cause: Cause, events: Sequence[Any], new: tuple[NewEvent, ...]) -> None:
         found = self._found
+        state = self.state
+        if not self._ground.facts:  # first of all: an evolve that raises leaves nothing behind
+            evolves = self._ground.evolves
+            for event in events:
+                state = evolves[event.__class__].function(state, event)
         self._cause = cause
         self._events = events
         self._new = new
-        self._after = self.state
+        self._after = state
         self._generation = found.generation
         found.flying += 1
         if events:
             if not self._ground.facts:
-                state = self.state
-                evolves = self._ground.evolves
-                for event in events:
-                    state = evolves[event.__class__].function(state, event)
-                found.tip = self._after = state
+                found.tip = state
             found.tip_version = self._version + len(events)
             found.upon = cause.id
 

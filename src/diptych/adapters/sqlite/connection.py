@@ -120,13 +120,15 @@ def patiently(attempt: Callable[[], T], *, seconds: float = 10.0) -> T:
         sqlite3.OperationalError: It was locked the whole time.
     """
     until = time.monotonic() + seconds
+    naps = 0
     while True:
         try:
             return attempt()
         except sqlite3.OperationalError as error:
             if not is_locked(error) or time.monotonic() > until:
                 raise
-        time.sleep(random.uniform(0.001, 0.005))
+        naps += 1
+        time.sleep(random.uniform(0.0002, 0.001) if naps < 5 else random.uniform(0.001, 0.005))
 
 
 def is_locked(error: sqlite3.Error) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -17,6 +18,7 @@ from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import (
     connect,
     fault,
+    is_locked,
     make_durable,
     patiently,
     refuse_foreign,
@@ -33,6 +35,11 @@ _encode = msgspec.json.encode
 
 UNKNOWN = -1
 """No data version that SQLite gives."""
+
+COURTESY = 0.0004
+NEIGHBOURS = 20
+"""Seconds to stand back before a group, for so many groups after the lock was found taken: who has
+just committed would take it again before the others wake up."""
 
 VERSIONS = 200_000
 """Streams whose versions the writer remembers."""
@@ -64,6 +71,7 @@ class Writer:
         self.head: Position = 0
         """As of the last group."""
         self._data_version = UNKNOWN
+        self._polite = 0
         self._versions: dict[tuple[str, str], int] = {}
         self._since_sweep = 0
         self._sweep_from = ("", "")
@@ -189,7 +197,17 @@ class Writer:
             connection.execute(schema.UPSERT_CHECKPOINT, (advance.checkpoint, advance.position))
 
     def _begin(self) -> None:
-        patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
+        """Takes the write lock; where others wanted it lately, not before they had a chance."""
+        if self._polite:
+            self._polite -= 1
+            time.sleep(COURTESY)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not is_locked(error):
+                raise
+            self._polite = NEIGHBOURS
+            patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
 
     def _rollback(self) -> None:
         if self._connection.in_transaction:
