@@ -107,6 +107,16 @@ class BoundaryGround:
                     found[flight] = None
         return sorted(found, key=attrgetter("number"))
 
+    def foresee(self, state: Any, events: Sequence[Any]) -> None:
+        """What evolve cannot take must not be stored: it would bar the tags for good."""
+        if self._facts:
+            return  # it asks for positions, which are not known yet
+        evolves = self._model.decider.evolves
+        for event in events:
+            route = evolves.get(event.__class__)
+            if route is not None:
+                state = route.function(state, event)
+
     def send(self, tenant: str, id: str, events: Sequence[Any], new: Sequence[NewEvent]) -> _Flight:
         """Notes a commit that is on its way."""
         pairs = [(e, frozenset(n.tags)) for e, n in zip(events, new, strict=True)]
