@@ -34,7 +34,6 @@ pots_with_facts = EventSourced("pot", Decider(0, put, fragile_with_facts), key="
 shared = Boundary("shared", Decider(0, put, fragile), reads=tags, tags=tags)
 
 
-@pytest.mark.xfail(strict=True, reason="who waits, waits for ever")
 async def test_what_evolve_cannot_take_is_not_stored_and_harms_nobody(url: str) -> None:
     async with App("bank", store=url, write=[pots]) as app:
         first = await app.execute(Put("a", 1))
@@ -47,7 +46,6 @@ async def test_what_evolve_cannot_take_is_not_stored_and_harms_nobody(url: str) 
         assert [one.version async for one in app.log.read()] == [1, 2, 3]
 
 
-@pytest.mark.xfail(strict=True, reason="who waits, waits for ever")
 async def test_in_a_chain_it_takes_only_its_own_command_down(url: str) -> None:
     async with App("bank", store=url, write=[pots]) as app:
         calls = [app.execute(Put("a", 13 if n in (3, 8) else 1)) for n in range(20)]
@@ -58,7 +56,6 @@ async def test_in_a_chain_it_takes_only_its_own_command_down(url: str) -> None:
         await asyncio.wait_for(app.execute(Put("a", 1), seen=receipts[-1]), 3)
 
 
-@pytest.mark.xfail(strict=True, reason="a boundary does not evolve before it commits")
 async def test_a_boundary_does_not_store_it_either(url: str) -> None:
     async with App("bank", store=url, write=[shared]) as app:
         await app.execute(Put("a", 1))

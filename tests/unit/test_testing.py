@@ -150,7 +150,6 @@ class TestImpurity:
         with pytest.raises(BadResult, match="decide changed what it was given"):
             given(model, Reserved("s1", 1)).when(Reserve("s1", 1))
 
-    @pytest.mark.xfail(strict=True, reason="the kit does not look there yet")
     def test_a_decide_that_changes_the_state_and_refuses_is_caught(self) -> None:
         def greedy(command: Reserve, taken: Counter[str]) -> list[Reserved]:
             taken[command.showing] += 1
@@ -192,7 +191,6 @@ class TestImpurity:
         with pytest.raises(BadResult, match="project changed what it was given"):
             given(View(Row, project, key="showing"), Reserved("s1", 1), Reserved("s1", 2))
 
-    @pytest.mark.xfail(strict=True, reason="the kit does not look there yet")
     def test_an_event_that_breaks_its_types_is_caught(self) -> None:
         def wrong(command: Reserve, showing: Showing) -> list[Reserved]:
             return [Reserved(command.showing, "two")]  # type: ignore[arg-type]
