@@ -23,10 +23,10 @@ def main() -> None:
     parser.add_argument("--loop", default="asyncio")
     parser.add_argument("--smoke", action="store_true")
     asked = parser.parse_args()
-    settings = Settings(asked.seconds, asked.data, asked.smoke, asked.loop)
+    variant = {**ROWS[asked.row].variants, "reference": REFERENCE}[asked.variant]
+    settings = Settings(asked.seconds * variant.share, asked.data, asked.smoke, asked.loop)
     durability.install()
-    variants = {**ROWS[asked.row].variants, "reference": REFERENCE}
-    measured = variants[asked.variant].load()(settings)
+    measured = variant.load()(settings)
     print(json.dumps({"value": measured.value, **measured.more}))
 
 
