@@ -199,7 +199,8 @@ class ProjectionFailed(Fault):
     def __init__(self, view: str, position: int, name: str, cause: BaseException) -> None:
         super().__init__(
             f"{view} cannot take {name!r} at position {position}: "
-            f"{type(cause).__name__}: {cause}. Correct its functions and start the app again."
+            f"{type(cause).__name__}: {str(cause).rstrip('.')}. "
+            "Correct its functions and start the app again."
         )
         self.view = view
         self.position = position
