@@ -130,7 +130,7 @@ def test_outcomes_are_found_in_the_ledger_and_in_the_group() -> None:
     )
     assert [type(answer) for answer in answers] == [Settled, Appended, Settled]
     assert answers[2] == Settled("a", b"f", 8, "s", 4, 1, None)
-    assert [settled.id for _, settled, _ in judge.outcomes] == ["a"]
+    assert [settled.id for _, settled in judge.outcomes] == ["a"]
 
 
 def test_a_drawn_id_is_not_looked_up() -> None:

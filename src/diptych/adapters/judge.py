@@ -63,7 +63,7 @@ class Judge:
         self._checkpoints: dict[str, Position] = {}
         self.head = head
         self.events: list[tuple[StoredEvent, NewEvent]] = []
-        self.outcomes: list[tuple[str, Settled, int]] = []
+        self.outcomes: list[tuple[str, Settled]] = []
         self.rows: list[Rows] = []
         self.advances: list[Advance] = []
         self._under: dict[tuple[str, str], list[tuple[Position, str, NewEvent]]] = {}
@@ -131,7 +131,7 @@ class Judge:
                 outcome.refusal,
             )
             self._outcomes[(tenant, cause.id)] = settled
-            self.outcomes.append((tenant, settled, cause.time))
+            self.outcomes.append((tenant, settled))
         self.rows.extend(commit.rows)
         for advance in commit.advance:
             self._checkpoints[advance.checkpoint] = advance.position

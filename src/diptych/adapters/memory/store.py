@@ -134,7 +134,7 @@ class MemoryStore:
             self._streams.setdefault((stored.tenant, stored.stream), []).append(stored)
             for tag in event.tags:
                 self._under.setdefault((stored.tenant, tag), []).append(stored.position)
-        for tenant, settled, _ in judge.outcomes:
+        for tenant, settled in judge.outcomes:
             self._outcomes[(tenant, settled.id)] = settled
         return committed
 

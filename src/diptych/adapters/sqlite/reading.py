@@ -110,11 +110,8 @@ def _read_single_tags(
     row = connection.execute(schema.SELECT_TAGGED, (_encode(wanted).decode(),)).fetchone()
     pages: list[list[StoredEvent]] = [[] for _ in requests]
     for place, event in _decode_placed(row[0]):
-        page = pages[place]
-        if event.name in requests[place][1].names and not (
-            page and page[-1].position == event.position  # under two of the tags
-        ):
-            page.append(event)
+        if event.name in requests[place][1].names:
+            pages[place].append(event)
     return pages
 
 

@@ -127,12 +127,14 @@ SELECT_PAGES = (
 
 SELECT_TAGGED = (
     "SELECT json_group_array(json_array(place, "
-    f"json_array({_EVENT}))) FROM (SELECT json_extract(wanted.value, '$[0]') place, e.* "
+    f"json_array({_EVENT}))) FROM (SELECT p.place, e.* FROM ("
+    "SELECT DISTINCT json_extract(wanted.value, '$[0]') place, t.position "
     "FROM json_each(?1) wanted "
     "CROSS JOIN diptych_tags t ON t.tenant = json_extract(wanted.value, '$[1]') "
     "AND t.tag = json_extract(wanted.value, '$[2]') "
-    "AND t.position > json_extract(wanted.value, '$[3]') "
-    "CROSS JOIN diptych_events e ON e.position = t.position ORDER BY place, e.position LIMIT -1)"
+    "AND t.position > json_extract(wanted.value, '$[3]')) p "
+    "CROSS JOIN diptych_events e ON e.position = p.position "
+    "ORDER BY p.place, p.position LIMIT -1)"
 )
 """The events under single tags, each with the place of the request that wanted it."""
 

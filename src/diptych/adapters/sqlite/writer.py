@@ -173,6 +173,8 @@ class Writer:
             if tags:
                 insert_many(connection, *schema.TAGS, tags)
         if judge.outcomes:
+            # The machine's time: an app's own clock may be years away, or leap.
+            now = time.time_ns() // 1000
             insert_many(
                 connection,
                 *schema.OUTCOMES,
@@ -186,9 +188,9 @@ class Writer:
                         settled.version,
                         settled.count,
                         None if settled.refusal is None else _encode(settled.refusal).decode(),
-                        time,
+                        now,
                     )
-                    for tenant, settled, time in judge.outcomes
+                    for tenant, settled in judge.outcomes
                 ],
             )
         for rows in judge.rows:
@@ -270,14 +272,10 @@ class Writer:
             self._sweep_from = ("", "")
             return
         self._sweep_from = (rows[-1][0], rows[-1][1])
-        newest = connection.execute(
-            "SELECT time FROM diptych_events ORDER BY position DESC LIMIT 1"
-        ).fetchone()
-        if newest is None:
-            return
+        oldest = time.time_ns() // 1000 - self._retention
         connection.executemany(
             "DELETE FROM diptych_outcomes WHERE tenant = ? AND id = ?",
-            [(tenant, id) for tenant, id, time in rows if time < newest[0] - self._retention],
+            [(tenant, id) for tenant, id, written in rows if written < oldest],
         )
 
 
