@@ -1,7 +1,7 @@
-"""Group commit: what comes while a group is being written goes together in the next.
+"""Group commit: what comes in one turn of the loop, or while a group is being written, goes together.
 
-No timer: whoever comes while nothing is written goes at once, alone. Those who are answered
-together, and come again in the same turn of the loop, go together.
+No timer: the first one that comes asks for a group at the end of the turn; while one group is
+written the next one gathers. Those who are answered together, and come again at once, go together.
 """
 
 from __future__ import annotations
@@ -96,8 +96,9 @@ class GroupCommitter:
         future: asyncio.Future[Committed] = self._loop.create_future()
         self._waiting.append((commit, future))
         if not self._asked and not self._writing:
+            self._asked = True
             self._idle.clear()
-            self._next()
+            self._loop.call_soon(self._next)
         return future
 
     def done(self, group: list[Pending], answers: Answers) -> None:

@@ -167,12 +167,18 @@ class EventCodec:
     def decode_page(self, page: Page) -> list[Any] | None:
         """The events of a page; None where they must be read one by one: to be lifted from an older
         shape, or to tell which of them nothing here can read."""
+        if page.schema == 1 and len(page.names) == 1:
+            message = self._by_name.get(page.names[0])
+            if message is None or self._schemas[message.name] > 1:
+                return None
+            try:
+                return message.decode_list(page.data)
+            except msgspec.DecodeError:
+                return None  # reading them one by one tells which it is
         messages = [self._by_name.get(name) for name in page.names]
         if page.schema > 1 or any(m is None or self._schemas[m.name] > 1 for m in messages):
             return None
         try:
-            if len(messages) == 1 and messages[0] is not None:
-                return messages[0].decode_list(page.data)
             pairs = zip(messages, _raw_list(page.data), strict=True)
             return [message.decode(data) for message, data in pairs if message is not None]
         except msgspec.DecodeError:

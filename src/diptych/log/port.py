@@ -120,11 +120,11 @@ class Store(Protocol):
         """Events with version > after and position > beyond, ascending, at most `limit`."""
         ...
 
-    async def read_page(self, tenant: str, stream: str, *, after: int, limit: int) -> Page:
+    def read_page(self, tenant: str, stream: str, *, after: int, limit: int) -> Awaitable[Page]:
         """Like `read_stream`, for a fold: much cheaper where many streams are read at once."""
         ...
 
-    async def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Batch:
+    def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Awaitable[Batch]:
         """All matching events with position > after, of one snapshot whose head is `through`."""
         ...
 

@@ -102,7 +102,7 @@ class StreamGround:
         self.evolves = model.decider.evolves
         self.facts = wants_facts(model.decider)
         self._streams: dict[tuple[str, str], _Stream] = {}
-        self._loading: dict[tuple[str, str], Waiters] = {}
+        self._loading: dict[tuple[str, str], Waiters | None] = {}
 
     def at_hand(self, tenant: str, command: Any) -> StreamStanding | None:
         found = self._streams.get((tenant, self._model.stream(command)))
@@ -115,7 +115,7 @@ class StreamGround:
         while True:
             found = self._streams.get(key)
             if found is None or not found.fresh:
-                await self._load_once(key)
+                await self._load(key)
             elif found.flying and (alone or self.facts):
                 if found.landed is None:
                     found.landed = Waiters()
@@ -139,20 +139,23 @@ class StreamGround:
             version = page[-1].version if page else version
         return missed
 
-    async def _load_once(self, key: tuple[str, str]) -> None:
-        """Several commands for one cold stream read it once."""
-        loading = self._loading.get(key)
-        if loading is not None:
-            await loading.wait()
-            return
-        waiters = self._loading[key] = Waiters()
-        try:
-            await self._load(key)
-        finally:
-            del self._loading[key]
-            waiters.wake()
-
     async def _load(self, key: tuple[str, str]) -> None:
+        """Reads a stream on, from where it is known; several commands do so once."""
+        if key in self._loading:
+            waiters = self._loading[key]
+            if waiters is None:
+                waiters = self._loading[key] = Waiters()
+            await waiters.wait()
+            return
+        self._loading[key] = None
+        try:
+            await self._read(key)
+        finally:
+            waiters = self._loading.pop(key)
+            if waiters is not None:
+                waiters.wake()
+
+    async def _read(self, key: tuple[str, str]) -> None:
         tenant, stream = key
         found = self._streams.get(key) or _Stream(key, self._model.decider.initial)
         state, version, position = found.state, found.version, found.position

@@ -27,8 +27,8 @@ from diptych.errors import (
 T = TypeVar("T")
 
 OLDEST = (3, 38, 0)
-WAL_PAGES = 8000
-"""Pages of WAL (32 MB) before they are copied into the file. With SQLite's 1000, a group commit over
+WAL_PAGES = 4000
+"""Pages of WAL (16 MB) before they are copied into the file. With SQLite's 1000, a group commit over
 many streams copies the same index pages again and again: half the rate (measured)."""
 
 DECIMAL = "diptych_decimal"

@@ -25,6 +25,7 @@ class Ledger:
 
     Args:
         versions: Of streams, as far as they are known for certain.
+        head: Of the log; after it there is nothing to be found.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Ledger:
         connection: sqlite3.Connection,
         commits: Sequence[Commit],
         versions: Mapping[tuple[str, str], int],
+        head: Position,
     ) -> None:
         self._connection = connection
         self._outcomes: dict[tuple[str, str], Settled] = {}
@@ -58,11 +60,13 @@ class Ledger:
                 **{stream: at or 0 for stream, at in zip(unknown, found, strict=True)},
             }
 
+        self._head = head
         self._causes: dict[tuple[str, Tagged, Position], list[str]] = {}
         conditions = [
             (commit.tenant, commit.condition.query, commit.condition.after)
             for commit in commits
             if commit.condition is not None
+            and commit.condition.after < head
             and all(len(item) == 1 for item in commit.condition.query.items)
         ]
         if conditions:
@@ -94,6 +98,8 @@ class Ledger:
         return None if row is None else row[0]
 
     def causes(self, tenant: str, query: Tagged, after: Position) -> Sequence[str]:
+        if after >= self._head:
+            return ()
         found_already = self._causes.get((tenant, query, after))
         if found_already is not None:
             return found_already

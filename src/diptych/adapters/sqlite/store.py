@@ -129,11 +129,13 @@ class SqliteStore:
             lambda connection: read_stream(connection, tenant, stream, after, limit, beyond)
         )
 
-    async def read_page(self, tenant: str, stream: str, *, after: int, limit: int) -> Page:
-        return await self._opened.pages.ask((tenant, stream, after, limit))
+    def read_page(
+        self, tenant: str, stream: str, *, after: int, limit: int
+    ) -> asyncio.Future[Page]:
+        return self._opened.pages.ask((tenant, stream, after, limit))
 
-    async def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Batch:
-        return await self._opened.tagged.ask((tenant, query, after))
+    def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> asyncio.Future[Batch]:
+        return self._opened.tagged.ask((tenant, query, after))
 
     async def head(self) -> Position:
         return await self._opened.head()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -112,12 +113,17 @@ def insert_many(
     at = 0
     for size in CHUNKS:
         while len(rows) - at >= size:
-            values = ", ".join((f"({', '.join('?' * width)})",) * size)
             connection.execute(
-                f"INSERT INTO {into} VALUES {values}{then}",
+                _insert(into, width, size, then),
                 [value for row in rows[at : at + size] for value in row],
             )
             at += size
+
+
+@cache
+def _insert(into: str, width: int, size: int, then: str) -> str:
+    values = ", ".join((f"({', '.join('?' * width)})",) * size)
+    return f"INSERT INTO {into} VALUES {values}{then}"
 
 
 def write_rows(connection: sqlite3.Connection, rows: Rows) -> None:

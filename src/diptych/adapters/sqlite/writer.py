@@ -110,7 +110,7 @@ class Writer:
                 if self._others_wrote():
                     self._versions.clear()
                     self.head = connection.execute(schema.SELECT_HEAD).fetchone()[0]
-                judge = Judge(Ledger(connection, commits, self._versions), self.head)
+                judge = Judge(Ledger(connection, commits, self._versions, self.head), self.head)
                 committed = [judge.judge(commit) for commit in commits]
                 if judge.empty:
                     self._rollback()
