@@ -79,18 +79,14 @@ class Reading:
             page = await store.read_page("", "s:1", after=after, limit=limit)
             events = await store.read_stream("", "s:1", after=after, limit=limit)
             names = [e.name for e in events]
-            assert list(page.names) == (names[:1] if len(set(names)) == 1 else names)
+            assert list(page.names) == names
             data = msgspec.json.decode(page.data) if events else []
             assert data == [msgspec.json.decode(e.data) for e in events]
             if events:
                 last = events[-1]
-                assert (page.version, page.position, page.schema) == (
-                    last.version,
-                    last.position,
-                    1,
-                )
+                assert (page.version, page.schema) == (last.version, 1)
             seen += len(events)
-            if not page.full:
+            if len(events) < limit:
                 break
             after = page.version
         assert seen == 5
@@ -99,7 +95,7 @@ class Reading:
         await happened(store, append("s:1", 0))
         for tenant, stream, after in [("", "s:9", 0), ("other", "s:1", 0), ("", "s:1", 1)]:
             page = await store.read_page(tenant, stream, after=after, limit=10)
-            assert (page.version, page.full, list(page.names)) == (0, False, [])
+            assert (page.version, bytes(page.data), list(page.names)) == (0, b"[]", [])
 
     async def test_many_streams_are_read_at_once(self, store: Store) -> None:
         for number in range(40):

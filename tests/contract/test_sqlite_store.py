@@ -124,7 +124,7 @@ class TestSqliteStore(StoreContract):
 
     async def test_every_commit_is_flushed_to_the_disk(self, store: Store) -> None:
         assert isinstance(store, SqliteStore)
-        connection = store._opened.writer._connection
+        connection = store._opened.writer.connection
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 

@@ -101,6 +101,11 @@ class GroupCommitter:
             self._loop.call_soon(self._next)
         return future
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being written, and nothing waits for it."""
+        return not self._writing and not self._waiting
+
     def done(self, group: list[Pending], answers: Answers) -> None:
         """A group was written (or failed); in the loop's thread."""
         for (_, future), committed in zip(group, answers, strict=True):

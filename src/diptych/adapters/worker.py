@@ -106,12 +106,12 @@ class Gather(Generic[Q, A]):
     """Gathers the requests of one turn of the loop, and has them answered together.
 
     Args:
-        many: Answers requests, in order; runs in the worker's thread.
+        choose: The worker that is to answer, and how: it is given the requests, and answers them in
+            order.
     """
 
-    def __init__(self, worker: Worker, many: Callable[[list[Q]], list[A]]) -> None:
-        self._worker = worker
-        self._many = many
+    def __init__(self, choose: Callable[[], tuple[Worker, Callable[[list[Q]], list[A]]]]) -> None:
+        self._choose = choose
         self._loop = asyncio.get_running_loop()
         self._requests: list[Q] = []
         self._futures: list[asyncio.Future[A]] = []
@@ -138,7 +138,8 @@ class Gather(Generic[Q, A]):
                 else:
                     future.set_exception(copy(error))
 
-        self._worker.begin(lambda: self._many(requests), done)
+        worker, many = self._choose()
+        worker.begin(lambda: many(requests), done)
 
 
 def _ignore(_: Any, error: BaseException | None) -> None:

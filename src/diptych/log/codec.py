@@ -167,15 +167,16 @@ class EventCodec:
     def decode_page(self, page: Page) -> list[Any] | None:
         """The events of a page; None where they must be read one by one: to be lifted from an older
         shape, or to tell which of them nothing here can read."""
-        if page.schema == 1 and len(page.names) == 1:
-            message = self._by_name.get(page.names[0])
+        names = page.names
+        if page.schema == 1 and names and names.count(names[0]) == len(names):
+            message = self._by_name.get(names[0])
             if message is None or self._schemas[message.name] > 1:
                 return None
             try:
                 return message.decode_list(page.data)
             except msgspec.DecodeError:
                 return None  # reading them one by one tells which it is
-        messages = [self._by_name.get(name) for name in page.names]
+        messages = [self._by_name.get(name) for name in names]
         if page.schema > 1 or any(m is None or self._schemas[m.name] > 1 for m in messages):
             return None
         try:

@@ -51,19 +51,27 @@ class Page(Struct, frozen=True, array_like=True):
 
     Attributes:
         version: Of the last of them; 0 where there is none.
-        position: Of the last of them.
-        full: There may be more of them.
         schema: The highest among them.
-        names: Stored names, in order; one where all are the same.
+        names: Stored names, in order.
         data: A JSON array of their data.
     """
 
     version: int
-    position: Position
-    full: bool
     schema: int
     names: list[str]
     data: Raw
+
+
+def page_of(events: Sequence[StoredEvent]) -> Page:
+    """The same events, without what the log knows of each."""
+    if not events:
+        return Page(0, 1, [], Raw(b"[]"))
+    return Page(
+        events[-1].version,
+        max(event.schema for event in events),
+        [event.name for event in events],
+        Raw(f"[{','.join(event.data for event in events)}]".encode()),
+    )
 
 
 class Store(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, TypeAlias, assert_never
+from typing import Any, Protocol, TypeAlias, assert_never
 
 import msgspec
 
@@ -74,14 +74,6 @@ class _Entry:
         self.ground = ground
         self.function = route.function
         self.wants_context = route.wants_facts
-
-
-class _Decision(NamedTuple):
-    """What a decision gave, ready to be sent."""
-
-    commit: Commit
-    events: list[Any]
-    refused: Refused | None
 
 
 class Dispatch:
@@ -170,7 +162,7 @@ class Dispatch:
                     raise DeadlineExceeded(message.name, deadline.isoformat())
                 cause = Cause(id, id, principal.id, tenant, to_micros(now))
                 try:
-                    decision = self._decide(
+                    commit, events, refused = self._decide(
                         entry, command, standing, principal, now, cause, outcome
                     )
                 except Exception:
@@ -180,7 +172,7 @@ class Dispatch:
                             return await self._repeat(settled, outcome, tenant)
                     raise
                 try:
-                    committed = await self._store.commit(decision.commit)
+                    committed = await self._store.commit(commit)
                 except CommitUnknown:
                     standing.arrived(None)
                     settled = await self._store.outcome(tenant, id)
@@ -194,9 +186,9 @@ class Dispatch:
                     standing.arrived(committed)
                 match committed:
                     case Appended():
-                        if decision.refused is not None:
-                            decision.refused.position = committed.position
-                            raise decision.refused
+                        if refused is not None:
+                            refused.position = committed.position
+                            raise refused
                         return Receipt(
                             context=self._context,
                             epoch=self._store.epoch,
@@ -204,7 +196,7 @@ class Dispatch:
                             command_id=id,
                             stream=standing.stream,
                             version=committed.versions[0],
-                            events=tuple(decision.events),
+                            events=tuple(events),
                         )
                     case Settled():
                         return await self._repeat(committed, outcome, tenant)
@@ -253,7 +245,7 @@ class Dispatch:
         now: datetime,
         cause: Cause,
         outcome: Outcome,
-    ) -> _Decision:
+    ) -> tuple[Commit, list[Any], Refused | None]:
         """Decides, builds the commit and lets others stand on it; nothing awaits until it is sent.
 
         Raises:
@@ -291,7 +283,7 @@ class Dispatch:
         elif outcome.drawn:
             # Nobody can ask for it again, so it is not kept; what it was judged on is compared.
             commit = Commit(appends=appends, condition=condition, tenant=cause.tenant)
-            return _Decision(commit, events, refused)
+            return commit, events, refused
         else:
             outcome = Outcome(outcome.fingerprint, False, _refusal(refused))
         commit = Commit(
@@ -301,7 +293,7 @@ class Dispatch:
             condition=condition,
             outcome=outcome,
         )
-        return _Decision(commit, events, refused)
+        return commit, events, refused
 
     async def _refuse_unseen(
         self,

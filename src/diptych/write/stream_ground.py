@@ -33,7 +33,6 @@ class _Stream:
         "generation",
         "key",
         "landed",
-        "position",
         "state",
         "tip",
         "tip_version",
@@ -46,7 +45,6 @@ class _Stream:
         self.key = key
         self.state = state
         self.version = 0
-        self.position: Position = 0
         self.fresh = False
         """Until there is a sign that somebody else wrote."""
         self.tip = state
@@ -59,11 +57,10 @@ class _Stream:
         self.landed: Waiters | None = None
         self.touched = True
 
-    def settle(self, state: Any, version: int, position: Position) -> None:
+    def settle(self, state: Any, version: int) -> None:
         """This is committed."""
         self.state = state
         self.version = version
-        self.position = position
         if not self.flying:
             self.tip = state
             self.tip_version = version
@@ -125,9 +122,6 @@ class StreamGround:
 
     async def missed(self, tenant: str, command: Any, seen: Position) -> list[Recorded[Any]]:
         stream = self._model.stream(command)
-        found = self._streams.get((tenant, stream))
-        if found is not None and found.fresh and found.position <= seen:
-            return []
         missed: list[Recorded[Any]] = []
         version, more = 0, True
         while more:
@@ -158,23 +152,22 @@ class StreamGround:
     async def _read(self, key: tuple[str, str]) -> None:
         tenant, stream = key
         found = self._streams.get(key) or _Stream(key, self._model.decider.initial)
-        state, version, position = found.state, found.version, found.position
+        state, version = found.state, found.version
         more = True
         while more:
-            if self.facts:
-                state, version, position, more = await self._read_on(key, state, version, position)
-                continue
-            page = await self._store.read_page(tenant, stream, after=version, limit=PAGE)
-            events = self._codec.decode_page(page)
+            events: list[Any] | None = None
+            if not self.facts:
+                page = await self._store.read_page(tenant, stream, after=version, limit=PAGE)
+                events = self._codec.decode_page(page)
+                if events:
+                    state = self._fold(state, events, stream)
+                    version, more = page.version, len(events) == PAGE
             if events is None:
-                state, version, position, more = await self._read_on(key, state, version, position)
-            elif events:
-                state = self._fold(state, events, stream)
-                version, position, more = page.version, page.position, page.full
-            else:
+                state, version, more = await self._read_on(key, state, version)
+            elif not events:
                 more = False
         if version >= found.version:
-            found.settle(state, version, position)
+            found.settle(state, version)
         found.fresh = True
         self._streams[key] = found
         if len(self._streams) > self._size:
@@ -190,15 +183,15 @@ class StreamGround:
         return state
 
     async def _read_on(
-        self, key: tuple[str, str], state: Any, version: int, position: Position
-    ) -> tuple[Any, int, Position, bool]:
+        self, key: tuple[str, str], state: Any, version: int
+    ) -> tuple[Any, int, bool]:
         """One page the long way: each event with what the log knows of it."""
         tenant, stream = key
         page = await self._store.read_stream(tenant, stream, after=version, limit=PAGE)
         for stored in page:
             state = evolve_stored(self._model.decider, self._codec, state, stored)
-            version, position = stored.version, stored.position
-        return state, version, position, len(page) == PAGE
+            version = stored.version
+        return state, version, len(page) == PAGE
 
     def _forget_one(self) -> None:
         for _ in range(len(self._streams)):
@@ -277,7 +270,7 @@ class StreamStanding:
         if self._events:
             if self._ground.facts:
                 self._after = self._fold_facts(committed)
-            found.settle(self._after, self._version + len(self._events), committed.position)
+            found.settle(self._after, self._version + len(self._events))
         elif not found.flying:
             found.upon = None
         if found.landed is not None and not found.flying:

@@ -9,15 +9,13 @@ from collections import deque
 from collections.abc import Awaitable, Generator, Sequence
 from typing import Protocol
 
-from msgspec import Raw
-
 from diptych.adapters.grouping import carry_out
 from diptych.adapters.judge import Judge, matches
 from diptych.adapters.news import News
 from diptych.errors import ForeignStore, NotOpen
 from diptych.log.commit import Advance, Commit, Committed, NewEvent, Rows, Settled, Tagged
 from diptych.log.names import Stamp, compare
-from diptych.log.port import Batch, Page, StoredEvent
+from diptych.log.port import Batch, Page, StoredEvent, page_of
 from diptych.message import Position
 
 
@@ -178,17 +176,7 @@ class MemoryStore:
 
     async def read_page(self, tenant: str, stream: str, *, after: int, limit: int) -> Page:
         events = self._streams.get((tenant, stream), [])[after : after + limit]
-        if not events:
-            return Page(0, 0, False, 1, [], Raw(b"[]"))
-        names = [event.name for event in events]
-        return Page(
-            events[-1].version,
-            events[-1].position,
-            len(events) == limit,
-            max(event.schema for event in events),
-            names[:1] if len(set(names)) == 1 else names,
-            Raw(f"[{','.join(event.data for event in events)}]".encode()),
-        )
+        return page_of(events)
 
     async def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Batch:
         return Batch(self._find(tenant, query, after), len(self._events))

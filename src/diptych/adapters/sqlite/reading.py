@@ -10,7 +10,7 @@ import msgspec
 
 from diptych.adapters.sqlite import schema
 from diptych.log.commit import Tagged
-from diptych.log.port import Batch, Page, StoredEvent
+from diptych.log.port import Batch, Page, StoredEvent, page_of
 from diptych.message import Position
 
 PAGE = 10_000
@@ -51,16 +51,11 @@ def read_pages(connection: sqlite3.Connection, requests: list[PageRequest]) -> l
     """A page of each stream, in one statement."""
     limit = max(request[3] for request in requests)
     wanted = _encode([request[:3] for request in requests]).decode()
-    while True:
-        try:
-            text: str = connection.execute(schema.SELECT_PAGES, (limit, wanted)).fetchone()[0]
-            return _decode_pages(text)
-        except sqlite3.DataError:  # over LONGEST
-            if len(requests) > 1:
-                return [page for request in requests for page in read_pages(connection, [request])]
-            if limit == 1:
-                raise
-            limit = max(1, limit // 8)
+    try:
+        text: str = connection.execute(schema.SELECT_PAGES, (limit, wanted)).fetchone()[0]
+    except sqlite3.DataError:  # over LONGEST: one by one, each in as many steps as it takes
+        return [page_of(read_stream(connection, *request, 0)) for request in requests]
+    return _decode_pages(text)
 
 
 def read_stream(

@@ -113,11 +113,9 @@ SELECT_ALL = events("position > ?", "position")
 SELECT_STREAM = events("tenant = ? AND stream = ? AND version > ? AND position > ?", "version")
 SELECT_PAGES = (
     "SELECT '[' || group_concat((SELECT '[' || coalesce(max(version), 0) || ',' "
-    "|| coalesce(max(position), 0) || CASE WHEN count(*) = ?1 THEN ',true,' ELSE ',false,' END "
-    "|| coalesce(max(schema), 1) || ',' "
-    "|| CASE WHEN min(name) = max(name) THEN json_array(min(name)) "
-    "ELSE json_group_array(name) END || ',[' || coalesce(group_concat(data, ','), '') || ']]' "
-    "FROM (SELECT version, position, schema, name, data FROM diptych_events "
+    "|| coalesce(max(schema), 1) || ',' || json_group_array(name) "
+    "|| ',[' || coalesce(group_concat(data, ','), '') || ']]' "
+    "FROM (SELECT version, schema, name, data FROM diptych_events "
     "WHERE tenant = json_extract(wanted.value, '$[0]') "
     "AND stream = json_extract(wanted.value, '$[1]') "
     "AND version > json_extract(wanted.value, '$[2]') ORDER BY version LIMIT ?1)), ',') || ']' "

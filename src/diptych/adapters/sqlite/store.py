@@ -183,8 +183,8 @@ class _Open:
         self._reading = reading
         self.writer = writer
         self.writing = writing
-        self.pages = Gather(reading, self._on(read_pages))
-        self.tagged = Gather(reading, self._on(read_tagged))
+        self.pages = Gather(lambda: self._free(read_pages))
+        self.tagged = Gather(lambda: self._free(read_tagged))
         self.committer = GroupCommitter(self._write, waiting=waiting)
         self.news = News(self.head)
 
@@ -203,14 +203,25 @@ class _Open:
         return await self.read(lambda c: c.execute(schema.SELECT_HEAD).fetchone()[0])
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        return self._reading.run(partial(self._on(lambda c, _: work(c)), None))
+        return self._reading.run(partial(self._on(lambda c, _: work(c), self._connection), None))
 
-    def _on(self, work: Callable[[sqlite3.Connection, R], T]) -> Callable[[R], T]:
-        """Work on the reader's connection, with SQLite's errors named."""
+    def _free(self, work: Callable[[sqlite3.Connection, R], T]) -> tuple[Worker, Callable[[R], T]]:
+        """Who reads for a decision: the writer while it has nothing to write.
+
+        Its cache knows what it has just written; the reader's is empty after every commit.
+        """
+        if self.committer.idle:
+            return self.writing, self._on(work, self.writer.connection)
+        return self._reading, self._on(work, self._connection)
+
+    def _on(
+        self, work: Callable[[sqlite3.Connection, R], T], connection: sqlite3.Connection
+    ) -> Callable[[R], T]:
+        """Work on a connection, with SQLite's errors named."""
 
         def run(request: R) -> T:
             try:
-                return work(self._connection, request)
+                return work(connection, request)
             except sqlite3.Error as error:
                 raise fault(error, self._path) from error
 

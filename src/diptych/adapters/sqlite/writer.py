@@ -24,6 +24,7 @@ from diptych.adapters.sqlite.connection import (
     refuse_foreign,
 )
 from diptych.adapters.sqlite.ledger import Ledger
+from diptych.adapters.sqlite.reading import LONGEST
 from diptych.adapters.sqlite.tables import insert_many, write_rows
 from diptych.errors import CommitUnknown, Fault
 from diptych.log.commit import Commit, Committed
@@ -35,6 +36,9 @@ _encode = msgspec.json.encode
 
 UNKNOWN = -1
 """No data version that SQLite gives."""
+
+CACHE_KIB = 32_000
+"""Of pages that the writer keeps: it changes leaves of the index all over the file."""
 
 COURTESY = 0.0004
 NEIGHBOURS = 20
@@ -58,16 +62,18 @@ class Writer:
     def __init__(self, path: Path, *, retention: timedelta) -> None:
         self._path = path
         self._retention = retention // timedelta(microseconds=1)
-        self._connection = connect(path, read_only=False)
+        self.connection = connect(path, read_only=False)
         try:
-            refuse_foreign(self._connection, path)
-            make_durable(self._connection, path)
+            refuse_foreign(self.connection, path)
+            make_durable(self.connection, path)
         except sqlite3.Error as error:
-            self._connection.close()
+            self.connection.close()
             raise fault(error, path) from error
         except BaseException:
-            self._connection.close()
+            self.connection.close()
             raise
+        self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+        self.connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
         self.head: Position = 0
         """As of the last group."""
         self._data_version = UNKNOWN
@@ -78,7 +84,7 @@ class Writer:
 
     def close(self) -> None:
         """Lets go of the file."""
-        self._connection.close()
+        self.connection.close()
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `work` in a transaction of its own (schema, names).
@@ -89,8 +95,8 @@ class Writer:
         try:
             self._begin()
             try:
-                result = work(self._connection)
-                self._connection.execute("COMMIT")
+                result = work(self.connection)
+                self.connection.execute("COMMIT")
             except BaseException:
                 self._rollback()
                 raise
@@ -103,7 +109,7 @@ class Writer:
         return carry_out(commits, self._write)
 
     def _write(self, commits: Sequence[Commit]) -> list[Committed]:
-        connection = self._connection
+        connection = self.connection
         try:
             self._begin()
             try:
@@ -136,13 +142,13 @@ class Writer:
         Asked under the write lock, so that a no stays true until the commit: what this writer
         remembers of the file is what is in it.
         """
-        now: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        now: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
         before, self._data_version = self._data_version, now
         return now != before
 
     def _put(self, judge: Judge) -> None:
         """The group's writes, each kind in one go."""
-        connection = self._connection
+        connection = self.connection
         if judge.events:
             insert_many(
                 connection,
@@ -204,16 +210,16 @@ class Writer:
             self._polite -= 1
             time.sleep(COURTESY)
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             if not is_locked(error):
                 raise
             self._polite = NEIGHBOURS
-            patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
+            patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"))
 
     def _rollback(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
 
     def _commit(self) -> None:
         """Commits, or finds out for certain that it did not happen.
@@ -226,7 +232,7 @@ class Writer:
             StoreFault: It did not happen.
             CommitUnknown: Neither could the other commit be written.
         """
-        connection = self._connection
+        connection = self.connection
         try:
             patiently(lambda: connection.execute("COMMIT"))
         except sqlite3.Error as error:
