@@ -83,19 +83,18 @@ class Reading:
             data = msgspec.json.decode(page.data) if events else []
             assert data == [msgspec.json.decode(e.data) for e in events]
             if events:
-                last = events[-1]
-                assert (page.version, page.schema) == (last.version, 1)
+                assert page.schema == 1
             seen += len(events)
             if len(events) < limit:
                 break
-            after = page.version
+            after = events[-1].version
         assert seen == 5
 
     async def test_a_stream_that_is_not_there_has_an_empty_page(self, store: Store) -> None:
         await happened(store, append("s:1", 0))
         for tenant, stream, after in [("", "s:9", 0), ("other", "s:1", 0), ("", "s:1", 1)]:
             page = await store.read_page(tenant, stream, after=after, limit=10)
-            assert (page.version, bytes(page.data), list(page.names)) == (0, b"[]", [])
+            assert (bytes(page.data), list(page.names)) == (b"[]", [])
 
     async def test_many_streams_are_read_at_once(self, store: Store) -> None:
         for number in range(40):
@@ -103,7 +102,7 @@ class Reading:
         pages = await asyncio.gather(
             *[store.read_page("", f"s:{n}", after=0, limit=100) for n in range(40)]
         )
-        assert [page.version for page in pages] == [n % 4 + 1 for n in range(40)]
+        assert [len(page.names) for page in pages] == [n % 4 + 1 for n in range(40)]
         streams = await asyncio.gather(
             *[store.read_stream("", f"s:{n}", after=1, limit=2) for n in range(40)]
         )

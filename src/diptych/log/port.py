@@ -50,13 +50,11 @@ class Page(Struct, frozen=True, array_like=True):
     """Events of one stream as a fold needs them: without what the log knows of each.
 
     Attributes:
-        version: Of the last of them; 0 where there is none.
         schema: The highest among them.
         names: Stored names, in order.
         data: A JSON array of their data.
     """
 
-    version: int
     schema: int
     names: list[str]
     data: Raw
@@ -65,9 +63,8 @@ class Page(Struct, frozen=True, array_like=True):
 def page_of(events: Sequence[StoredEvent]) -> Page:
     """The same events, without what the log knows of each."""
     if not events:
-        return Page(0, 1, [], Raw(b"[]"))
+        return Page(1, [], Raw(b"[]"))
     return Page(
-        events[-1].version,
         max(event.schema for event in events),
         [event.name for event in events],
         Raw(f"[{','.join(event.data for event in events)}]".encode()),

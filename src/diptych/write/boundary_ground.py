@@ -18,16 +18,22 @@ from diptych.write.standing import Waiters, evolve_stored, wants_facts
 class _Flight:
     """A commit on its way."""
 
-    __slots__ = ("events", "id", "landed", "number")
+    __slots__ = ("events", "id", "landed", "number", "tags")
 
     def __init__(self, number: int, id: str, events: Sequence[tuple[Any, frozenset[str]]]) -> None:
         self.number = number
         self.id = id
         self.events = events
-        self.landed = Waiters()
+        self.tags = (
+            events[0][1] if len(events) == 1 else {tag for _, tags in events for tag in tags}
+        )
+        self.landed: Waiters | None = None
 
-    def tags(self) -> set[str]:
-        return {tag for _, tags in self.events for tag in tags}
+    async def land(self) -> None:
+        """Returns when it has arrived."""
+        if self.landed is None:
+            self.landed = Waiters()
+        await self.landed.wait()
 
 
 class BoundaryGround:
@@ -56,10 +62,11 @@ class BoundaryGround:
         items = self._model.reads(command)
         stream = self._model.stream(command)
         while True:
-            state, position = await self._committed(tenant, items)
+            query = Tagged(self._names, items)
+            state, position = await self._committed(tenant, query)
             flying = self._matching(tenant, items)
             if flying and (alone or self._facts):
-                await flying[0].landed.wait()
+                await flying[0].land()
                 continue
             besides: set[str] = set()
             evolves = self._model.decider.evolves
@@ -69,7 +76,7 @@ class BoundaryGround:
                     if route is not None and _carries(items, tags):
                         state = route.function(state, event)
                         besides.add(flight.id)
-            condition = Condition(Tagged(self._names, items), position, frozenset(besides))
+            condition = Condition(query, position, frozenset(besides))
             return BoundaryStanding(self, tenant, state, stream, condition)
 
     async def missed(self, tenant: str, command: Any, seen: Position) -> list[Recorded[Any]]:
@@ -77,14 +84,14 @@ class BoundaryGround:
         batch = await self._store.read_tagged(tenant, query, after=seen)
         return [self._codec.recorded(event) for event in batch.events]
 
-    async def _committed(self, tenant: str, items: Items) -> tuple[Any, Position]:
+    async def _committed(self, tenant: str, query: Tagged) -> tuple[Any, Position]:
         decider = self._model.decider
-        key = (tenant, items)
+        key = (tenant, query.items)
         kept = self._kept.pop(key, None)
         state, position = (decider.initial, 0) if kept is None else kept
         if kept is not None:
             self._kept[key] = kept  # now the one touched last
-        batch = await self._store.read_tagged(tenant, Tagged(self._names, items), after=position)
+        batch = await self._store.read_tagged(tenant, query, after=position)
         for stored in batch.events:
             state = evolve_stored(decider, self._codec, state, stored)
         if batch.events or kept is not None:
@@ -121,19 +128,20 @@ class BoundaryGround:
         """Notes a commit that is on its way."""
         pairs = [(e, frozenset(n.tags)) for e, n in zip(events, new, strict=True)]
         flight = _Flight(next(self._numbers), id, pairs)
-        for tag in flight.tags():
+        for tag in flight.tags:
             self._flying.setdefault((tenant, tag), {})[flight] = None
         return flight
 
     def land(self, tenant: str, flight: _Flight) -> None:
         """It has arrived, or nobody knows."""
-        for tag in flight.tags():
+        for tag in flight.tags:
             under = self._flying.get((tenant, tag))
             if under is not None:
                 under.pop(flight, None)
                 if not under:
                     del self._flying[(tenant, tag)]
-        flight.landed.wake()
+        if flight.landed is not None:
+            flight.landed.wake()
 
 
 class BoundaryStanding:

@@ -112,7 +112,19 @@ class StreamGround:
         while True:
             found = self._streams.get(key)
             if found is None or not found.fresh:
-                await self._load(key)
+                if key in self._loading:  # several commands for one cold stream read it once
+                    waiters = self._loading[key]
+                    if waiters is None:
+                        waiters = self._loading[key] = Waiters()
+                    await waiters.wait()
+                    continue
+                self._loading[key] = None
+                try:
+                    await self._read(key)
+                finally:
+                    waiters = self._loading.pop(key)
+                    if waiters is not None:
+                        waiters.wake()
             elif found.flying and (alone or self.facts):
                 if found.landed is None:
                     found.landed = Waiters()
@@ -133,23 +145,8 @@ class StreamGround:
             version = page[-1].version if page else version
         return missed
 
-    async def _load(self, key: tuple[str, str]) -> None:
-        """Reads a stream on, from where it is known; several commands do so once."""
-        if key in self._loading:
-            waiters = self._loading[key]
-            if waiters is None:
-                waiters = self._loading[key] = Waiters()
-            await waiters.wait()
-            return
-        self._loading[key] = None
-        try:
-            await self._read(key)
-        finally:
-            waiters = self._loading.pop(key)
-            if waiters is not None:
-                waiters.wake()
-
     async def _read(self, key: tuple[str, str]) -> None:
+        """Reads a stream on, from where it is known."""
         tenant, stream = key
         found = self._streams.get(key) or _Stream(key, self._model.decider.initial)
         state, version = found.state, found.version
@@ -161,7 +158,8 @@ class StreamGround:
                 events = self._codec.decode_page(page)
                 if events:
                     state = self._fold(state, events, stream)
-                    version, more = page.version, len(events) == PAGE
+                    version += len(events)  # versions have no holes
+                    more = len(events) == PAGE
             if events is None:
                 state, version, more = await self._read_on(key, state, version)
             elif not events:

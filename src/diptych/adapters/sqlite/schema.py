@@ -112,10 +112,9 @@ def events(where: str, order: str) -> str:
 SELECT_ALL = events("position > ?", "position")
 SELECT_STREAM = events("tenant = ? AND stream = ? AND version > ? AND position > ?", "version")
 SELECT_PAGES = (
-    "SELECT '[' || group_concat((SELECT '[' || coalesce(max(version), 0) || ',' "
-    "|| coalesce(max(schema), 1) || ',' || json_group_array(name) "
-    "|| ',[' || coalesce(group_concat(data, ','), '') || ']]' "
-    "FROM (SELECT version, schema, name, data FROM diptych_events "
+    "SELECT '[' || group_concat((SELECT '[' || coalesce(max(schema), 1) || ',' "
+    "|| json_group_array(name) || ',[' || coalesce(group_concat(data, ','), '') || ']]' "
+    "FROM (SELECT schema, name, data FROM diptych_events "
     "WHERE tenant = json_extract(wanted.value, '$[0]') "
     "AND stream = json_extract(wanted.value, '$[1]') "
     "AND version > json_extract(wanted.value, '$[2]') ORDER BY version LIMIT ?1)), ',') || ']' "
