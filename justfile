@@ -39,7 +39,7 @@ browser *options:
 faults *options:
     uv run --group faults pytest tests/faults {{ options }}
 
-# the long rounds, hours before a release: 20 kills of a whole replay, every power cut, a million events
+# the long rounds, before a release: 20 kills of a whole replay, every power cut, a million events
 [group('check')]
 soak:
     DIPTYCH_SOAK=1 uv run --group faults pytest tests/faults tests/acceptance -m "long or not long"
