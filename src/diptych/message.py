@@ -26,7 +26,6 @@ class Principal(Struct, frozen=True):
 
 
 ANONYMOUS = Principal("anonymous")
-SYSTEM = Principal("system")
 
 
 class Context(Struct, frozen=True):

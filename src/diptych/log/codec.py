@@ -168,20 +168,13 @@ class EventCodec:
         """The events of a page; None where they must be read one by one: to be lifted from an older
         shape, or to tell which of them nothing here can read."""
         names = page.names
-        if page.schema == 1 and names and names.count(names[0]) == len(names):
-            message = self._by_name.get(names[0])
-            if message is None or self._schemas[message.name] > 1:
-                return None
-            try:
-                return message.decode_list(page.data)
-            except msgspec.DecodeError:
-                return None  # reading them one by one tells which it is
-        messages = [self._by_name.get(name) for name in names]
-        if page.schema > 1 or any(m is None or self._schemas[m.name] > 1 for m in messages):
+        if page.schema > 1 or any(self._schemas.get(name) != 1 for name in set(names)):
             return None
         try:
-            pairs = zip(messages, _raw_list(page.data), strict=True)
-            return [message.decode(data) for message, data in pairs if message is not None]
+            if names and names.count(names[0]) == len(names):
+                return self._by_name[names[0]].decode_list(page.data)
+            pairs = zip(names, _raw_list(page.data), strict=True)
+            return [self._by_name[name].decode(data) for name, data in pairs]
         except msgspec.DecodeError:
             return None  # reading them one by one tells which it is
 

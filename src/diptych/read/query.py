@@ -81,7 +81,7 @@ class Views:
             ReadOnly: The statement would write.
         """
         found = await self._session.select(statement)
-        snapshot = await self._snapshot()
+        snapshot = await self._session.begin()
         every = {shape.checkpoint for shape in self._shapes.values()}
         await self._read(snapshot, set(every if found.views is None else found.views))
         return _typed(type_, found.columns, found.rows)
@@ -107,9 +107,6 @@ class Views:
             WrongRows: There is no row or column, more than one, or a value of another type.
         """
         return await self.one(type_, statement)
-
-    async def _snapshot(self) -> Snapshot:
-        return self._session.snapshot or await self._session.begin()
 
     async def _read(self, snapshot: Snapshot, checkpoints: set[str]) -> None:
         new = checkpoints - self.used

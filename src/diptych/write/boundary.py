@@ -17,9 +17,6 @@ from diptych.write.event_sourced import Key, Merge, check_model_name, key_functi
 
 S = TypeVar("S")
 
-Tag: TypeAlias = str | tuple[str, ...]
-"""One tag, or several that an event must carry together."""
-
 Items: TypeAlias = tuple[tuple[str, ...], ...]
 
 

@@ -31,20 +31,20 @@ class PythonValue(TypeDecorator[Any]):
     impl: type[TypeEngine[Any]] | TypeEngine[Any] = Text
     cache_ok = True
 
-    def __init__(self, column: Column, table: str) -> None:
+    def __init__(self, column: Column) -> None:
         super().__init__()
-        self.identity = (table, column.name)
-        self._column = column
+        # Named as the parameter: SQLAlchemy's statement cache tells types apart by that.
+        self.column = column
         self.impl = self.impl_instance = _IMPL[column.sql]()
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         try:
-            return None if value is None else self._column.encode(value)
+            return None if value is None else self.column.encode(value)
         except ValueError as error:
-            raise ValueError(f"a value for {self._column.name!r} {error}") from None
+            raise ValueError(f"a value for {self.column.name!r} {error}") from None
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        decode = self._column.decode
+        decode = self.column.decode
         return value if value is None or decode is None else decode(value)
 
 
@@ -57,7 +57,7 @@ def table(codec: RowCodec, name: str, metadata: MetaData) -> Table:
         *(
             SqlColumn(
                 column.name,
-                PythonValue(column, name),
+                PythonValue(column),
                 primary_key=column.name in key,
                 nullable=column.nullable,
             )
