@@ -20,7 +20,7 @@ from benchmarks.environment import environment
 from benchmarks.measuring import Settings, durability
 from benchmarks.rows import OURS, ROWS
 
-MEASURED = ("warm", "cold", "boundary", "one-caller")
+MEASURED = ("warm", "cold", "boundary")
 SECONDS = 1.5
 
 
