@@ -33,9 +33,15 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._gathered: list[Job] = []
+        self._under_way = 0
         self._ended = asyncio.Event()
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the thread has nothing to do. Asked in the loop's thread, it stays true there."""
+        return self._under_way == 0
 
     def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """The result of `work`, which starts at the end of this turn of the loop.
@@ -57,16 +63,18 @@ class Worker:
 
         if not self._gathered:
             self._loop.call_soon(self._hand_over)
+        self._under_way += 1
         self._gathered.append((work, done))
         return future
 
     def begin(self, work: Callable[[], T], done: Callable[[T, BaseException | None], None]) -> None:
         """Starts `work` at once; `done` is called in the loop's thread."""
+        self._under_way += 1
         if self._closing:
             late: list[tuple[Job, Any, BaseException | None]] = [
                 ((work, done), None, NotOpen(self._owner))
             ]
-            self._loop.call_soon(_deliver, late)
+            self._loop.call_soon(self._deliver, late)
             return
         self._queue.put([(work, done)])
 
@@ -83,8 +91,13 @@ class Worker:
                     results.append((job, job[0](), None))
                 except BaseException as error:
                     results.append((job, None, error))
-            self._tell(_deliver, results)
+            self._tell(self._deliver, results)
         self._tell(self._ended.set)
+
+    def _deliver(self, results: list[tuple[Job, Any, BaseException | None]]) -> None:
+        self._under_way -= len(results)
+        for (_, done), result, error in results:
+            done(result, error)
 
     def _tell(self, callback: Callable[..., None], *values: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -96,6 +109,7 @@ class Worker:
             self._hand_over()
         self._closing = True
         if last is not None:
+            self._under_way += 1
             self._queue.put([(last, _ignore)])
         self._queue.put(None)
         await self._ended.wait()
@@ -144,8 +158,3 @@ class Gather(Generic[Q, A]):
 
 def _ignore(_: Any, error: BaseException | None) -> None:
     """Nobody waits for the last thing; its error would have nobody to go to."""
-
-
-def _deliver(results: list[tuple[Job, Any, BaseException | None]]) -> None:
-    for (_, done), result, error in results:
-        done(result, error)

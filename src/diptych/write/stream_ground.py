@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 from diptych.log.codec import EventCodec, from_micros
@@ -172,12 +173,16 @@ class StreamGround:
             self._forget_one()
 
     def _fold(self, state: Any, events: list[Any], stream: str) -> Any:
-        evolves = self.evolves
-        for event in events:
-            route = evolves.get(event.__class__)
+        functions: dict[type, Callable[[Any, Any], Any]] = {}
+        for type_ in set(map(type, events)):
+            route = self.evolves.get(type_)
             if route is None:
-                raise no_function(stream, self._codec.name(event.__class__))
-            state = route.function(state, event)
+                raise no_function(stream, self._codec.name(type_))
+            functions[type_] = route.function
+        if len(functions) == 1:
+            return reduce(functions.popitem()[1], events, state)
+        for event in events:
+            state = functions[event.__class__](state, event)
         return state
 
     async def _read_on(

@@ -16,6 +16,7 @@ from diptych.adapters.grouping import Answers, carry_out
 from diptych.adapters.judge import Judge
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import (
+    WAL_PAGES,
     connect,
     fault,
     is_locked,
@@ -45,6 +46,17 @@ NEIGHBOURS = 20
 """Seconds to stand back before a group, for so many groups after the lock was found taken: who has
 just committed would take it again before the others wake up."""
 
+PROMPT = 0.001
+"""Seconds that a COMMIT may take to count as prompt: what a trip to a thread and back costs while
+the loop is busy."""
+
+PROMPT_IN_A_ROW = 64
+"""Prompt COMMITs after which one may be done without a thread; a slow one begins the count anew."""
+
+ON_THE_SPOT = 256
+"""Commits without a thread before one goes through it: there old outcomes are swept and the WAL is
+copied into the file, which take milliseconds."""
+
 VERSIONS = 200_000
 """Streams whose versions the writer remembers."""
 
@@ -53,7 +65,10 @@ SWEEP = 512
 
 
 class Writer:
-    """Owns the connection that writes. Everything here runs in the writer's thread.
+    """Owns the connection that writes.
+
+    Everything here runs in the writer's thread, except for `write_on_the_spot`, which may run in
+    another one while that has nothing to do.
 
     Args:
         retention: For how long outcomes are kept at least.
@@ -81,6 +96,10 @@ class Writer:
         self._versions: dict[tuple[str, str], int] = {}
         self._since_sweep = 0
         self._sweep_from = ("", "")
+        self._prompt = 0
+        """COMMITs in a row that were prompt."""
+        self._on_the_spot = 0
+        """Commits in a row without a thread."""
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -106,12 +125,44 @@ class Writer:
 
     def write(self, commits: Sequence[Commit]) -> Answers:
         """Writes a group with one fsync; each is answered on its own."""
-        return carry_out(commits, self._write)
+        if self._on_the_spot:
+            self._on_the_spot = 0
+            self.connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        answers = carry_out(commits, self._write)
+        self._sweep(len(commits))
+        return answers
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether the next commit can be expected to take less time than a trip to a thread.
+
+        The disk was prompt lately, nobody else wanted the file lately, and nothing is to be tidied.
+        """
+        return (
+            self._prompt >= PROMPT_IN_A_ROW and not self._polite and self._on_the_spot < ON_THE_SPOT
+        )
+
+    def write_on_the_spot(self, commit: Commit) -> Committed | BaseException | None:
+        """Writes one commit in the caller's thread, who must own the writer meanwhile.
+
+        Returns:
+            None where somebody else holds the write lock: nothing was done.
+        """
+        if not self._on_the_spot:
+            self.connection.execute("PRAGMA wal_autocheckpoint = 0")
+        self._on_the_spot += 1
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:  # the thread has the patience, or finds the words
+            return None
+        self._since_sweep += 1
+        return carry_out([commit], self._write)[0]
 
     def _write(self, commits: Sequence[Commit]) -> list[Committed]:
         connection = self.connection
         try:
-            self._begin()
+            if not connection.in_transaction:
+                self._begin()
             try:
                 if self._others_wrote():
                     self._versions.clear()
@@ -133,7 +184,6 @@ class Writer:
         self._versions.update(judge.versions)
         if len(self._versions) > VERSIONS:
             self._versions.clear()
-        self._sweep(len(commits))
         return committed
 
     def _others_wrote(self) -> bool:
@@ -233,9 +283,13 @@ class Writer:
             CommitUnknown: Neither could the other commit be written.
         """
         connection = self.connection
+        begun = time.perf_counter()
         try:
             patiently(lambda: connection.execute("COMMIT"))
+            prompt = time.perf_counter() - begun < PROMPT
+            self._prompt = self._prompt + 1 if prompt else 0
         except sqlite3.Error as error:
+            self._prompt = 0
             self._data_version = UNKNOWN
             if (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_FULL:
                 # The commit frame is the last, so it cannot lie there complete; and a fence would
