@@ -79,6 +79,10 @@ class Boundary(Generic[S]):
                 f"returned {given!r}. Return a list of the tags that the decision stands on; "
                 "without one, anybody's event could come in between.",
             )
+        if len(given) == 1:
+            (tag,) = given
+            if tag.__class__ is str and tag and is_plain(tag):  # the common case
+                return ((tag,),)
         items: set[tuple[str, ...]] = set()
         for tag in given:
             item: tuple[Any, ...] = tuple(set(tag)) if tag.__class__ is tuple else (tag,)

@@ -8,11 +8,24 @@ from operator import attrgetter
 from typing import Any
 
 from diptych.log.codec import EventCodec
-from diptych.log.commit import Append, Cause, Committed, Condition, NewEvent, Tagged
+from diptych.log.commit import (
+    Append,
+    Appended,
+    Cause,
+    Committed,
+    Condition,
+    NewEvent,
+    Settled,
+    Tagged,
+)
 from diptych.log.port import Store
 from diptych.message import Position, Recorded
 from diptych.write.boundary import Boundary, Items
 from diptych.write.standing import Waiters, evolve_stored, wants_facts
+
+GUESS = 16
+"""Sets of tags in a row under which a read found nothing, before the next one is taken to be empty
+without a read. Rules of the kind "this name is taken by nobody" find nothing nearly always."""
 
 
 class _Flight:
@@ -53,31 +66,73 @@ class BoundaryGround:
         self._kept: dict[tuple[str, Items], tuple[Any, Position]] = {}
         self._flying: dict[tuple[str, str], dict[_Flight, None]] = {}
         self._numbers = count()
+        self._empty = 0
+        """Reads in a row that found nothing under tags not met before."""
 
-    def at_hand(self, tenant: str, command: Any) -> None:
-        """Never: other tags' commits may have written under these, so it always reads on."""
-        return
+    def at_hand(self, tenant: str, command: Any) -> BoundaryStanding | None:
+        """A guess that there is nothing under the tags yet, where that was so lately; else None.
+
+        What is kept may have been written under by others, so it is always read on. A wrong guess
+        costs a conflict and another attempt: the condition is looked up under the lock.
+        """
+        if self._empty < GUESS or self._facts:
+            return None
+        items = self._model.reads(command)
+        if (tenant, items) in self._kept:
+            return None
+        query = Tagged(self._names, items)
+        flying = self._matching(tenant, items)
+        return self._standing(
+            tenant, command, query, self._model.decider.initial, 0, flying, guess=True
+        )
 
     async def stand(self, tenant: str, command: Any, *, alone: bool) -> BoundaryStanding:
-        items = self._model.reads(command)
-        stream = self._model.stream(command)
+        query = Tagged(self._names, self._model.reads(command))
         while True:
-            query = Tagged(self._names, items)
             state, position = await self._committed(tenant, query)
-            flying = self._matching(tenant, items)
+            flying = self._matching(tenant, query.items)
             if flying and (alone or self._facts):
                 await flying[0].land()
                 continue
-            besides: set[str] = set()
-            evolves = self._model.decider.evolves
-            for flight in flying:
-                for event, tags in flight.events:
-                    route = evolves.get(event.__class__)
-                    if route is not None and _carries(items, tags):
-                        state = route.function(state, event)
-                        besides.add(flight.id)
-            condition = Condition(query, position, frozenset(besides))
-            return BoundaryStanding(self, tenant, state, stream, condition)
+            return self._standing(tenant, command, query, state, position, flying, guess=False)
+
+    def _standing(
+        self,
+        tenant: str,
+        command: Any,
+        query: Tagged,
+        state: Any,
+        position: Position,
+        flying: Sequence[_Flight],
+        *,
+        guess: bool,
+    ) -> BoundaryStanding:
+        """A standing on a state, with what is on its way counted in."""
+        besides: frozenset[str] = frozenset()
+        if flying:
+            state, besides = self._counted_in(query.items, state, flying)
+        condition = Condition(query, position, besides)
+        return BoundaryStanding(
+            self, tenant, state, self._model.stream(command), condition, guess=guess
+        )
+
+    def _counted_in(
+        self, items: Items, state: Any, flying: Sequence[_Flight]
+    ) -> tuple[Any, frozenset[str]]:
+        """The state with what is on its way, and whose commits those are."""
+        besides: set[str] = set()
+        evolves = self._model.decider.evolves
+        for flight in flying:
+            for event, tags in flight.events:
+                route = evolves.get(event.__class__)
+                if route is not None and _carries(items, tags):
+                    state = route.function(state, event)
+                    besides.add(flight.id)
+        return state, frozenset(besides)
+
+    def guessed_wrong(self) -> None:
+        """From now on it is read again."""
+        self._empty = 0
 
     async def missed(self, tenant: str, command: Any, seen: Position) -> list[Recorded[Any]]:
         query = Tagged(self._names, self._model.reads(command))
@@ -94,6 +149,8 @@ class BoundaryGround:
         batch = await self._store.read_tagged(tenant, query, after=position)
         for stored in batch.events:
             state = evolve_stored(decider, self._codec, state, stored)
+        if kept is None:
+            self._empty = 0 if batch.events else self._empty + 1
         if batch.events or kept is not None:
             kept = self._kept.get(key)
             if kept is None or kept[1] < batch.through:
@@ -112,6 +169,8 @@ class BoundaryGround:
             for flight in flying.get((tenant, item[0]), ()):
                 if any(_carries((item,), tags) for _, tags in flight.events):
                     found[flight] = None
+        if not found:
+            return []
         return sorted(found, key=attrgetter("number"))
 
     def foresee(self, state: Any, events: Sequence[Any]) -> None:
@@ -147,7 +206,7 @@ class BoundaryGround:
 class BoundaryStanding:
     """A decision on the fold of the events under some tags."""
 
-    __slots__ = ("_condition", "_flight", "_ground", "_tenant", "state", "stream")
+    __slots__ = ("_condition", "_flight", "_ground", "_tenant", "guess", "state", "stream")
 
     def __init__(
         self,
@@ -156,7 +215,10 @@ class BoundaryStanding:
         state: Any,
         stream: str,
         condition: Condition,
+        *,
+        guess: bool,
     ) -> None:
+        self.guess = guess
         self._ground = ground
         self._tenant = tenant
         self._condition = condition
@@ -177,6 +239,8 @@ class BoundaryStanding:
     def arrived(self, committed: Committed | None) -> None:
         if self._flight is not None:
             self._ground.land(self._tenant, self._flight)
+        if self.guess and not isinstance(committed, Appended | Settled):
+            self._ground.guessed_wrong()
 
 
 def _carries(items: Items, tags: frozenset[str]) -> bool:

@@ -166,6 +166,9 @@ class Dispatch:
                         entry, command, standing, principal, now, cause, outcome
                     )
                 except Exception:
+                    if standing.guess:  # on what is really there it may go well
+                        standing.arrived(None)
+                        continue
                     if not drawn:  # the first time may have gone well: that is the answer then
                         settled = await self._store.outcome(tenant, id)
                         if settled is not None:

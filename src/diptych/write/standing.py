@@ -26,6 +26,11 @@ class Standing(Protocol):
     state: Any
     stream: str
 
+    @property
+    def guess(self) -> bool:
+        """Whether the state is not known but likely; a decision that breaks on it says nothing."""
+        ...
+
     def expectations(
         self, events: tuple[NewEvent, ...]
     ) -> tuple[tuple[Append, ...], Condition | None]:

@@ -209,6 +209,7 @@ class StreamGround:
 class StreamStanding:
     """A decision on one stream's tip."""
 
+    guess = False
     __slots__ = (
         "_after",
         "_cause",
