@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from diptych.app import App, Limits
+    from diptych.app import App
     from diptych.errors import (
         BadMessage,
         BadResult,
@@ -25,13 +25,17 @@ if TYPE_CHECKING:
         WiringError,
     )
     from diptych.message import Answer, Context, Position, Principal, Query, Receipt, Recorded
+    from diptych.part import Part
     from diptych.read.query import Views
     from diptych.read.view import View
+    from diptych.running import Limits
+    from diptych.security.policy import Allow, Deny
     from diptych.write.boundary import Boundary
     from diptych.write.decider import Decider
     from diptych.write.event_sourced import EventSourced
 
 __all__ = [
+    "Allow",
     "Answer",
     "App",
     "BadMessage",
@@ -40,6 +44,7 @@ __all__ = [
     "CommitUnknown",
     "Context",
     "Decider",
+    "Deny",
     "DiptychError",
     "EventSourced",
     "Fault",
@@ -47,6 +52,7 @@ __all__ = [
     "InvalidMessage",
     "Limits",
     "Overloaded",
+    "Part",
     "Position",
     "Principal",
     "Query",
@@ -64,7 +70,7 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a checker sees the imports above, and so a name that is not there
     _HOMES = {
-        "diptych.app": ("App", "Limits"),
+        "diptych.app": ("App",),
         "diptych.message": (
             "Answer",
             "Context",
@@ -74,8 +80,11 @@ if not TYPE_CHECKING:  # a checker sees the imports above, and so a name that is
             "Receipt",
             "Recorded",
         ),
+        "diptych.part": ("Part",),
         "diptych.read.query": ("Views",),
         "diptych.read.view": ("View",),
+        "diptych.running": ("Limits",),
+        "diptych.security.policy": ("Allow", "Deny"),
         "diptych.write.boundary": ("Boundary",),
         "diptych.write.decider": ("Decider",),
         "diptych.write.event_sourced": ("EventSourced",),

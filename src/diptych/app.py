@@ -8,22 +8,9 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
-from msgspec import Struct
-
-from diptych.adapters.opening import build_store, refuse_unknown
+from diptych.adapters.opening import refuse_unknown
 from diptych.adapters.system import SystemChance, SystemClock, UuidV7
-from diptych.errors import (
-    Fault,
-    ForeignStore,
-    NestedCall,
-    NotOpen,
-    NotSettled,
-    Refused,
-    WiringError,
-)
-from diptych.log.codec import EventCodec
-from diptych.log.names import Names, Stamp
-from diptych.log.port import Store
+from diptych.errors import Fault, ForeignStore, NestedCall, NotOpen, NotSettled, Refused
 from diptych.log.upcast import Upcast
 from diptych.message import (
     ANONYMOUS,
@@ -36,52 +23,19 @@ from diptych.message import (
     Query,
     Receipt,
 )
-from diptych.read.port import Shape, ViewStore
-from diptych.read.projecting import Projecting
+from diptych.part import Part
+from diptych.read.model import ReadModel
 from diptych.read.query import Answerer, Freshness, Queries, answering
-from diptych.read.view import View
+from diptych.running import Limits, Ports, Provide, Running
+from diptych.security.policy import May
 from diptych.subscription.feed import Log
-from diptych.subscription.runner import Runner
-from diptych.write.boundary import Boundary
-from diptych.write.dispatch import Dispatch, WriteModel
-from diptych.write.event_sourced import EventSourced
+from diptych.wiring import Wiring
+from diptych.write.model import WriteModel
 
 R = TypeVar("R")
 
 After: TypeAlias = "Receipt | Answer[Any] | Refused | Position"
 """A position, or what carries one."""
-
-
-LARGEST_PAYLOAD = 8 << 20
-"""Bytes; every reader of the log must be able to take several of them at a time."""
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """What an app takes before it says no.
-
-    Attributes:
-        payload: Bytes of JSON that a command or an event may have.
-        waiting: Commands that may be on their way at once; more are `Overloaded`.
-        attempts: How often a command is decided before a conflict is given up.
-        states: Committed states kept in memory, for each model.
-        retention: For how long the outcome of a command is kept at least, to be repeated.
-    """
-
-    payload: int = 1 << 20
-    waiting: int = 10_000
-    attempts: int = 50
-    states: int = 10_000
-    retention: timedelta = timedelta(hours=24)
-
-    def __post_init__(self) -> None:
-        for name in ("payload", "waiting", "attempts", "states"):
-            if getattr(self, name) < 1:
-                raise WiringError(f"Limits({name}={getattr(self, name)}): at least 1.")
-        if self.payload > LARGEST_PAYLOAD:
-            raise WiringError(
-                f"Limits(payload={self.payload}): at most {LARGEST_PAYLOAD}. A log is no place for "
-                "large content: keep it elsewhere and refer to it."
-            )
 
 
 class App:
@@ -98,8 +52,14 @@ class App:
         write: Models, each with the commands it decides.
         read: Views.
         answer: Functions `async def answer(query, views)`.
+        may: Policies: `may(principal, command[, state])`, `may(principal, query)` give `Allow()`
+            or `Deny(reason)`.
+        parts: The same of each feature: `Part(write=…, read=…, …)`.
+        provide: By type, an opener (an async context manager) of what answerers may ask for by
+            annotation; opened once, with the app.
         names: Stored names that differ from the class name in kebab-case.
         upcast: By stored event name, functions that lift its fields from each shape to the next.
+        deny_by_default: Whether commands and queries without a policy are denied.
         clock: Where the time comes from; the machine's by default.
 
     Raises:
@@ -112,54 +72,49 @@ class App:
         *,
         store: str = "memory://",
         write: Sequence[WriteModel] = (),
-        read: Sequence[View[Any]] = (),
+        read: Sequence[ReadModel] = (),
         answer: Sequence[Answerer] = (),
+        may: Sequence[May] = (),
+        parts: Sequence[Part] = (),
+        provide: Provide | None = None,
         names: Mapping[str, type] | None = None,
         upcast: Mapping[str, Sequence[Upcast]] | None = None,
+        deny_by_default: bool = False,
         clock: Clock | None = None,
         ids: Ids | None = None,
         chance: Chance | None = None,
         limits: Limits | None = None,
     ) -> None:
         self.name = name
-        self._url = store
-        self._write = tuple(write)
-        self._answer = tuple(answer)
-        self._clock = clock or SystemClock()
-        self._ids = ids or UuidV7()
-        self._chance = chance or SystemChance()
+        self.store = store
         self._limits = limits or Limits()
-        self._names = Names(names or {})
+        self._ports = Ports(clock or SystemClock(), ids or UuidV7(), chance or SystemChance())
+        self._provide: Provide = dict(provide or {})
         refuse_unknown(store)
-        _refuse_shared(self._write)
-        self._codec = EventCodec(
-            _event_types(self._write, read), self._names, upcast or {}, self._limits.payload
+        own = Part(write=write, read=read, answer=answer, may=may, names=names, upcast=upcast)
+        self.wiring = Wiring(
+            name,
+            [own, *parts],
+            provided=self._provide,
+            deny_by_default=deny_by_default,
+            payload=self._limits.payload,
         )
-        for model in self._write:
-            if isinstance(model, Boundary):
-                for type_, tags in model.tags.items():
-                    self._codec.tag(type_, tags)
-        self._shapes = _shapes(read, self._names)
-        self._views = {view.row: view for view in read}
-        self._open: _Open | None = None
-        # Wired once now, for its errors; wired again to a store when the app is entered.
-        self._wire(*self._build())
-        self._names.refuse_unused()
+        """What it is made of, for tools that look at it."""
+        self._running: Running | None = None
+        self._run()  # for its errors: an app that is made can be entered
+        self.wiring.names.refuse_unused()
+
+    def _run(self) -> Running:
+        return Running(
+            self.wiring, self.store, ports=self._ports, limits=self._limits, provide=self._provide
+        )
 
     async def __aenter__(self) -> Self:
-        if self._open is not None:
+        if self._running is not None:
             raise Fault(f"app {self.name!r} is open already. Enter it once, and share it.")
-        store, views = self._build()
-        opened = self._wire(store, views)
-        await store.open(self.name, self._stamps())
-        try:
-            if views is not None:
-                await views.open(tuple(self._shapes.values()))
-        except BaseException:
-            await store.close()
-            raise
-        opened.start()
-        self._open = opened
+        running = self._run()
+        await running.open()
+        self._running = running
         return self
 
     async def __aexit__(
@@ -168,9 +123,9 @@ class App:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        opened, self._open = self._open, None
-        if opened is not None:
-            await opened.stop()
+        running, self._running = self._running, None
+        if running is not None:
+            await running.close()
 
     def execute(
         self,
@@ -192,6 +147,7 @@ class App:
 
         Raises:
             Refused: The business says no.
+            Denied: A policy does not allow it to the principal.
             BadMessage: It cannot be taken: malformed, unknown, too large, an id used before.
             StreamConflict: Somebody else wrote first, also after the retries, or since `seen`.
             DeadlineExceeded, Overloaded: It was not carried out.
@@ -211,6 +167,7 @@ class App:
         after: After | None = None,
         max_age: timedelta | None = None,
         timeout: float = 2.0,
+        principal: Principal | None = None,
     ) -> Coroutine[Any, Any, R]:
         """The answer to a query.
 
@@ -219,13 +176,17 @@ class App:
             after: What the answer must know of: it is never older than this.
             max_age: How old the oldest event not yet taken in may be.
             timeout: Seconds to wait for the views to get there.
+            principal: Who asks; anonymous by default.
 
         Raises:
+            Denied: A policy says no.
             Stale: They did not get there in time.
             BadMessage: It cannot be taken.
         """
         fresh = Freshness(self._position(after), max_age)
-        return self._queries("ask").ask(query, fresh=fresh, timeout=timeout)
+        return self._queries("ask").ask(
+            query, fresh=fresh, timeout=timeout, principal=principal or ANONYMOUS
+        )
 
     def answer(
         self,
@@ -234,11 +195,16 @@ class App:
         after: After | None = None,
         max_age: timedelta | None = None,
         timeout: float = 2.0,
+        principal: Principal | None = None,
     ) -> Coroutine[Any, Any, Answer[R]]:
         """Like `ask`, with how fresh it is; when time runs out, an older answer marked stale."""
         fresh = Freshness(self._position(after), max_age)
         return self._queries("answer").answer(
-            query, fresh=fresh, timeout=timeout, accept_stale=True
+            query,
+            fresh=fresh,
+            timeout=timeout,
+            principal=principal or ANONYMOUS,
+            accept_stale=True,
         )
 
     async def settled(self, *, timeout: float = 10.0) -> None:
@@ -254,7 +220,7 @@ class App:
         try:
             async with asyncio.timeout(timeout):
                 head = await opened.store.head()
-                for shape in self._shapes.values():
+                for shape in self.wiring.shapes.values():
                     await opened.wait(shape, head)
         except TimeoutError:
             raise NotSettled(await opened.due()) from None
@@ -262,13 +228,13 @@ class App:
     @property
     def log(self) -> Log:
         """The log of this context, for reading."""
-        return Log(self._opened.store, self._codec)
+        return Log(self._opened.store, self.wiring.codec)
 
     @property
-    def _opened(self) -> _Open:
-        if self._open is None:
+    def _opened(self) -> Running:
+        if self._running is None:
             raise NotOpen(self.name)
-        return self._open
+        return self._running
 
     def _queries(self, call: str) -> Queries:
         opened = self._opened
@@ -293,152 +259,3 @@ class App:
                         "another: leave it out, or ask the app that gave it."
                     )
                 return after.position
-
-    def _build(self) -> tuple[Store, ViewStore | None]:
-        limits = self._limits
-        return build_store(
-            self._url,
-            reads=bool(self._shapes or self._answer),
-            waiting=limits.waiting,
-            retention=limits.retention,
-        )
-
-    def _wire(self, store: Store, views: ViewStore | None) -> _Open:
-        names = self._names
-        limits = self._limits
-        runners = {
-            shape.checkpoint: Runner(
-                Projecting(self._views[row], shape, views, self._codec), store, self._chance
-            )
-            for row, shape in self._shapes.items()
-            if views is not None
-        }
-        dispatch = Dispatch(
-            self.name,
-            self._write,
-            store=store,
-            codec=self._codec,
-            names=names,
-            clock=self._clock,
-            ids=self._ids,
-            chance=self._chance,
-            attempts=limits.attempts,
-            payload=limits.payload,
-            waiting=limits.waiting,
-            states=limits.states,
-        )
-        queries = Queries(
-            self.name,
-            self._answer,
-            epoch=lambda: store.epoch,
-            head=store.head,
-            store=views,
-            shapes=self._shapes,
-            names=names,
-            clock=self._clock,
-            failure=lambda checkpoint: runners[checkpoint].failure,
-        )
-        return _Open(store, views, dispatch, queries, runners)
-
-    def _stamps(self) -> list[Stamp]:
-        stamps = self._codec.stamps()
-        for row, shape in self._shapes.items():
-            stamps.append(self._views[row].stamp(shape.checkpoint))
-        tagged: dict[str, dict[str, str]] = {}
-        for model in self._write:
-            stamps.append(Stamp("model", model.name, 1, {model.kind: ""}))
-            if isinstance(model, Boundary):
-                for type_ in model.tags:
-                    tagged.setdefault(self._codec.name(type_), {})[model.name] = ""
-        stamps += [Stamp("tags", name, 1, boundaries) for name, boundaries in tagged.items()]
-        return stamps
-
-
-class _Open:
-    """What an app holds while it is open."""
-
-    def __init__(
-        self,
-        store: Store,
-        views: ViewStore | None,
-        dispatch: Dispatch,
-        queries: Queries,
-        runners: Mapping[str, Runner],
-    ) -> None:
-        self.store = store
-        self._views = views
-        self.dispatch = dispatch
-        self.queries = queries
-        self._runners = runners
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(runner.run(), name=f"diptych {name}")
-            for name, runner in self._runners.items()
-        ]
-
-    async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        try:
-            if self._views is not None:
-                await self._views.close()
-        finally:
-            await self.store.close()
-
-    async def wait(self, shape: Shape, position: Position) -> None:
-        """Returns when a view is there."""
-        if self._views is not None:
-            await self._views.wait(shape, position)
-
-    async def due(self) -> list[str]:
-        """What waits, in words."""
-        head = await self.store.head()
-        return [
-            f"view {name} is at {runner.position} of {head}"
-            + (f" ({runner.failure})" if runner.failure else "")
-            for name, runner in self._runners.items()
-            if runner.position < head
-        ]
-
-
-def _event_types(models: Sequence[WriteModel], views: Sequence[View[Any]]) -> tuple[type, ...]:
-    """All event classes: what models evolve, and what views take from elsewhere.
-
-    A view with split= may also take items that are no events; those it has only for itself.
-    """
-    types = dict.fromkeys(type_ for model in models for type_ in model.decider.evolves)
-    for view in views:
-        types.update(dict.fromkeys(view.splits or view.projects))
-    return tuple(types)
-
-
-def _shapes(views: Sequence[View[Any]], names: Names) -> dict[type, Shape]:
-    shapes: dict[type, Shape] = {}
-    for view in views:
-        if view.row in shapes:
-            raise WiringError(f"two views keep {view.row.__name__}. Give each a row of its own.")
-        shapes[view.row] = Shape(
-            view=names.take("view", view.row), version=view.version, row=view.row, key=view.key
-        )
-    return shapes
-
-
-def _refuse_shared(models: Sequence[WriteModel]) -> None:
-    """A model's name begins its streams, and an event-sourced model alone writes its events."""
-    by_name: dict[str, WriteModel] = {}
-    by_event: dict[type, EventSourced[Any]] = {}
-    for model in models:
-        if by_name.setdefault(model.name, model) is not model:
-            raise WiringError(f"two models are named {model.name!r}. Give each a name of its own.")
-        if isinstance(model, EventSourced):
-            for type_ in model.decider.evolves:
-                other = by_event.setdefault(type_, model)
-                if other is not model:
-                    raise WiringError(
-                        f"event {type_.__name__} belongs to {other!r} and to {model!r}. "
-                        "One model writes an event; a Boundary may read it as well."
-                    )

@@ -9,6 +9,7 @@
         │   ├── UnknownMessage      no model takes the command, no answerer the query
         │   ├── MessageTooLarge     over the limit in bytes
         │   └── IdReused            the same command id with another payload
+        ├── Denied              a policy does not allow it to this principal
         ├── BadResult           a pure function returned what cannot be kept
         ├── StreamConflict      somebody else wrote first, also after the retries
         ├── Stale               the view has not reached the position that was asked for
@@ -135,6 +136,25 @@ class IdReused(BadMessage):
             "Use a new id for a new command; the same id only to repeat the same one."
         )
         self.id = id
+
+
+class Denied(Fault):
+    """A policy does not let this principal do it; nothing was read or changed.
+
+    Attributes:
+        message_name: Stored name of the command or query.
+        principal: Id of who was denied.
+        reason: What the policy says.
+    """
+
+    def __init__(self, message_name: str, principal: str, reason: str) -> None:
+        super().__init__(
+            f"{principal} may not {message_name}: {reason.rstrip('.')}. "
+            "Send it with a principal who may."
+        )
+        self.message_name = message_name
+        self.principal = principal
+        self.reason = reason
 
 
 class BadResult(Fault):

@@ -21,6 +21,7 @@ EXAMPLES: list[DiptychError] = [
     errors.UnknownMessage("query", "Burn", []),
     errors.MessageTooLarge("order", 2000, 1000),
     errors.IdReused("c-1"),
+    errors.Denied("cancel-order", "ann", "only a clerk cancels"),
     errors.BadResult("decide", "returned None. Return a list of events; [] for none."),
     errors.StreamConflict("pot:a", 3, 4),
     errors.StreamConflict("night", 3, None),

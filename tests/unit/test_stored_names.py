@@ -56,7 +56,7 @@ def stamps() -> list[dict[str, Any]]:
         answer=[total_of, all_totals],
         names={"pot.added": Added},
     )
-    found: list[dict[str, Any]] = msgspec.to_builtins(app._stamps())
+    found: list[dict[str, Any]] = msgspec.to_builtins(app.wiring.stamps())
     return sorted(found, key=lambda stamp: (stamp["kind"], stamp["name"]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from inspect import iscoroutinefunction
@@ -13,9 +13,10 @@ from diptych.errors import NestedCall, NotOpen, Stale, UnknownMessage, WiringErr
 from diptych.log.codec import from_micros
 from diptych.log.messages import MessageType, message_type
 from diptych.log.names import Names
-from diptych.message import Answer, Clock, Position, Query
+from diptych.message import Answer, Clock, Position, Principal, Query
 from diptych.read.port import Session, Shape, Snapshot, ViewStore
-from diptych.routing import name_of, parameters_of, resolve, routes
+from diptych.routing import members, name_of, parameters_of, resolve
+from diptych.security.policy import Policy
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Answerer: TypeAlias = Callable[[Any, "Views"], Awaitable[Any]]
+Answerer: TypeAlias = Callable[..., Awaitable[Any]]
+"""`async def answer(query, views[, principal or what the app provides …])`"""
 
 SCALARS = (int, float, str, bool, bytes)
 
@@ -161,9 +163,18 @@ def _typed(type_: type[T], columns: Sequence[str], rows: Iterable[Sequence[Any]]
 class _Entry:
     """What answers one type of query."""
 
-    def __init__(self, message: MessageType[Any], answer: Answerer) -> None:
+    def __init__(
+        self,
+        message: MessageType[Any],
+        answer: Answerer,
+        further: Sequence[type],
+        policy: Policy | None,
+    ) -> None:
         self.message = message
         self.answer = answer
+        self.further = further
+        """What it takes beside the query and the views."""
+        self.policy = policy
         self.used: frozenset[str] = frozenset()
         """What it read the last time: it is waited for before the next time begins."""
 
@@ -177,11 +188,7 @@ class Freshness:
 
 
 class Queries:
-    """Finds the answerer of a query, and lets it read when its views are fresh enough.
-
-    Raises:
-        WiringError: Two answerers for one query, or one that is not `async def (query, Views)`.
-    """
+    """Finds the answerer of a query, and lets it read when its views are fresh enough."""
 
     def __init__(
         self,
@@ -195,6 +202,9 @@ class Queries:
         names: Names,
         clock: Clock,
         failure: Callable[[str], str | None],
+        policy: Callable[[type], Policy | None],
+        provided: Mapping[type, Any],
+        providing: Collection[type],
     ) -> None:
         self._context = context
         self._epoch = epoch
@@ -205,35 +215,10 @@ class Queries:
         self._clock = clock
         self._failure = failure
         self._entries: dict[type, _Entry] = {}
-        for answer in answerers:
-            self._add(answer, names)
-
-    def _add(self, answer: Answerer, names: Names) -> None:
-        name = name_of(answer)
-        if not iscoroutinefunction(answer):
-            raise WiringError(
-                f"answer {name} is not async. Write `async def {name}(query, views)`."
-            )
-        parameters = parameters_of(answer)
-        if len(parameters) != 2 or resolve(answer, *parameters[1]) is not Views:
-            raise WiringError(
-                f"answer {name} must take two parameters, a query and `views: Views`; it takes "
-                f"({', '.join(parameter for parameter, _ in parameters)})."
-            )
-        (route,) = routes([answer], message=0, arity=1, facts=Views, what="answer")
-        for type_ in route.types:
-            if Query not in type_.__mro__:
-                raise WiringError(
-                    f"answer {name} takes {type_.__name__}, which is no Query. "
-                    f"Write `class {type_.__name__}(Query[…])`."
-                )
-            if type_ in self._entries:
-                raise WiringError(
-                    f"query {type_.__name__} is answered by "
-                    f"{name_of(self._entries[type_].answer)} and by {name}. Each has one answerer."
-                )
+        for type_, (answer, further) in queries_of(answerers, providing).items():
             message = message_type(type_, names.take("query", type_))
-            self._entries[type_] = _Entry(message, answer)
+            self._entries[type_] = _Entry(message, answer, further, policy(type_))
+        self._provided = provided
 
     @property
     def _store(self) -> ViewStore:
@@ -241,13 +226,23 @@ class Queries:
             raise NotOpen(self._context)
         return self._store_or_none
 
-    async def ask(self, query: Query[T], *, fresh: Freshness, timeout: float) -> T:
+    async def ask(
+        self, query: Query[T], *, fresh: Freshness, timeout: float, principal: Principal
+    ) -> T:
         """See `App.ask`."""
-        answer = await self.answer(query, fresh=fresh, timeout=timeout, accept_stale=False)
+        answer = await self.answer(
+            query, fresh=fresh, timeout=timeout, principal=principal, accept_stale=False
+        )
         return answer.value
 
     async def answer(
-        self, query: Query[T], *, fresh: Freshness, timeout: float, accept_stale: bool
+        self,
+        query: Query[T],
+        *,
+        fresh: Freshness,
+        timeout: float,
+        principal: Principal,
+        accept_stale: bool,
     ) -> Answer[T]:
         """See `App.ask` and `App.answer`."""
         entry = self._entries.get(type(query))
@@ -257,6 +252,8 @@ class Queries:
         if answering.get():
             raise NestedCall("ask")
         checked, _ = entry.message.check(query)
+        if entry.policy is not None:
+            entry.policy.check(entry.message.name, principal, checked)
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
         wanted = fresh.after
@@ -267,7 +264,7 @@ class Queries:
             patient = loop.time() < until
             try:
                 return await self._attempt(
-                    entry, checked, fresh, strict=patient or not accept_stale
+                    entry, checked, fresh, principal, strict=patient or not accept_stale
                 )
             except _Lagging as lagging:
                 if not patient:
@@ -277,8 +274,15 @@ class Queries:
                 await self._wait(lagging.views, target, until)
 
     async def _attempt(
-        self, entry: _Entry, query: Any, fresh: Freshness, *, strict: bool
+        self,
+        entry: _Entry,
+        query: Any,
+        fresh: Freshness,
+        principal: Principal,
+        *,
+        strict: bool,
     ) -> Answer[Any]:
+        further = [principal if t is Principal else self._provided[t] for t in entry.further]
         async with self._store.session() as session:
 
             def lagging(snapshot: Snapshot, shapes: Sequence[Shape]) -> Sequence[Shape]:
@@ -290,7 +294,7 @@ class Queries:
             views = Views(session, self._store, self._shapes, lagging)
             token = answering.set(True)
             try:
-                value = await entry.answer(query, views)
+                value = await entry.answer(query, views, *further)
             finally:
                 answering.reset(token)
             entry.used = frozenset(views.used)
@@ -329,3 +333,56 @@ class Queries:
         return Stale(
             [shape.checkpoint for shape in shapes], min(positions, default=0), wanted, cause
         )
+
+
+def queries_of(
+    answerers: Sequence[Answerer], provided: Collection[type]
+) -> dict[type, tuple[Answerer, Sequence[type]]]:
+    """Who answers which query and what else they take, read from annotations.
+
+    Raises:
+        WiringError: Two answerers for one query, or one that is not `async def (query, Views, …)`.
+    """
+    found: dict[type, tuple[Answerer, Sequence[type]]] = {}
+    for answer in answerers:
+        types, further = _answered_by(answer, provided)
+        for type_ in types:
+            if type_ in found:
+                raise WiringError(
+                    f"query {type_.__name__} is answered by {name_of(found[type_][0])} and by "
+                    f"{name_of(answer)}. Each has one answerer."
+                )
+            found[type_] = answer, further
+    return found
+
+
+def _answered_by(
+    answer: Answerer, provided: Collection[type]
+) -> tuple[Sequence[type], Sequence[type]]:
+    name = name_of(answer)
+    if not iscoroutinefunction(answer):
+        raise WiringError(f"answer {name} is not async. Write `async def {name}(query, views)`.")
+    parameters = parameters_of(answer)
+    if len(parameters) < 2 or resolve(answer, *parameters[1]) is not Views:
+        raise WiringError(
+            f"answer {name} must take a query and `views: Views`; it takes "
+            f"({', '.join(parameter for parameter, _ in parameters)})."
+        )
+    further = [resolve(answer, *parameter) for parameter in parameters[2:]]
+    for (parameter, _), type_ in zip(parameters[2:], further, strict=True):
+        if type_ is not Principal and type_ not in provided:
+            raise WiringError(
+                f"answer {name}: nothing provides {parameter!r}. Give the app an opener: "
+                f"provide={{{getattr(type_, '__name__', type_)}: open_it}}."
+            )
+    (parameter, annotation) = parameters[0]
+    types = members(resolve(answer, parameter, annotation))
+    for type_ in types:
+        if not isinstance(type_, type) or Query not in type_.__mro__:
+            shown = getattr(type_, "__name__", type_)
+            raise WiringError(
+                f"answer {name} takes {shown}, which is no Query. Write `class {shown}(Query[…])`."
+            )
+    if not types:
+        raise WiringError(f"answer {name}: parameter {parameter!r} names no query.")
+    return types, further

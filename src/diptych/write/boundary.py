@@ -11,9 +11,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from diptych.errors import BadResult, WiringError
 from diptych.log.messages import is_plain
-from diptych.routing import Functions, name_of, routes, table
+from diptych.routing import Functions, Route, name_of, routes, table
 from diptych.write.decider import Decider
 from diptych.write.event_sourced import Key, Merge, check_model_name, key_functions, key_text
+from diptych.write.prepare import preparing
 
 S = TypeVar("S")
 
@@ -30,7 +31,7 @@ class Boundary(Generic[S]):
         tags: The tags that an event carries: `tags(event) -> tags`.
         key: With it, events go to the stream `name:key` of the command's key.
         keys: Where a command has another one.
-        merge: As for `EventSourced`.
+        merge, prepare: As for `EventSourced`.
 
     Raises:
         WiringError: A malformed name, or tags for an event that evolve does not take.
@@ -48,6 +49,7 @@ class Boundary(Generic[S]):
         key: Key | None = None,
         keys: Mapping[type, Key] | None = None,
         merge: Merge | None = None,
+        prepare: Functions | None = None,
     ) -> None:
         check_model_name(name)
         if keys and key is None:
@@ -55,9 +57,16 @@ class Boundary(Generic[S]):
         self.name = name
         self.decider = decider
         self.merge = merge
+        self.commands: Mapping[type, Route] = decider.decides
+        self.prepare = preparing(name, prepare, decider.decides)
         self._reads = _functions(name, "reads", reads, decider.decides)
         self.tags = _functions(name, "tags", tags, decider.evolves)
         self._key = None if key is None else key_functions(name, decider.decides, key, keys or {})
+
+    @property
+    def events(self) -> tuple[type, ...]:
+        """What it writes, or reads to know its state."""
+        return tuple(self.decider.evolves)
 
     def stream(self, command: Any) -> str:
         """The stream that this command's events go to."""

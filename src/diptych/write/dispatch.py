@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias, assert_never
+from typing import Any, Protocol, assert_never
 
 import msgspec
 
 from diptych.errors import (
+    BadResult,
     CommitUnknown,
     DeadlineExceeded,
     ForeignStore,
@@ -20,7 +21,6 @@ from diptych.errors import (
     Refused,
     StreamConflict,
     UnknownMessage,
-    WiringError,
 )
 from diptych.log.codec import EventCodec, to_micros
 from diptych.log.commit import (
@@ -37,15 +37,14 @@ from diptych.log.messages import MessageType, is_plain, message_type
 from diptych.log.names import Names
 from diptych.log.port import Store
 from diptych.message import ANONYMOUS, Chance, Clock, Context, Ids, Position, Principal, Receipt
-from diptych.routing import Route
+from diptych.routing import Route, name_of
+from diptych.security.policy import Policy
 from diptych.write.boundary import Boundary
 from diptych.write.boundary_ground import BoundaryGround
 from diptych.write.decider import as_events
-from diptych.write.event_sourced import EventSourced
+from diptych.write.model import WriteModel
 from diptych.write.standing import Ground, Standing
 from diptych.write.stream_ground import StreamGround
-
-WriteModel: TypeAlias = EventSourced[Any] | Boundary[Any]
 
 ID_LENGTH = 200
 
@@ -64,16 +63,34 @@ class Seen(Protocol):
 class _Entry:
     """What takes one type of command."""
 
-    __slots__ = ("function", "ground", "message", "model", "wants_context")
+    __slots__ = (
+        "function",
+        "ground",
+        "message",
+        "model",
+        "policy",
+        "policy_on_state",
+        "prepare",
+        "wants_context",
+    )
 
     def __init__(
-        self, message: MessageType[Any], model: WriteModel, ground: Ground, route: Route
+        self,
+        message: MessageType[Any],
+        model: WriteModel,
+        ground: Ground,
+        route: Route,
+        policy: Policy | None,
     ) -> None:
         self.message = message
         self.model = model
         self.ground = ground
         self.function = route.function
         self.wants_context = route.wants_facts
+        self.prepare = model.prepare.get(message.type)
+        on_state = policy is not None and policy.wants_state
+        self.policy = None if on_state else policy
+        self.policy_on_state = policy if on_state else None
 
 
 class Dispatch:
@@ -84,9 +101,7 @@ class Dispatch:
         payload: Bytes of JSON that a command may have.
         waiting: Commands that may be on their way at once.
         states: Committed states kept in memory, for each model.
-
-    Raises:
-        WiringError: Two models take one command.
+        policy: Who may send a command.
     """
 
     def __init__(
@@ -104,6 +119,7 @@ class Dispatch:
         payload: int,
         waiting: int,
         states: int,
+        policy: Callable[[type], Policy | None],
     ) -> None:
         self._context = context
         self._store = store
@@ -115,7 +131,7 @@ class Dispatch:
         self._payload = payload
         self._waiting = waiting
         self._under_way = 0
-        self._entries = _entries(models, store, codec, names, states)
+        self._entries = _entries(models, store, codec, names, states, policy)
         self.deciding: str | None = None
         """Name of the command that is being decided at this very moment."""
 
@@ -145,6 +161,10 @@ class Dispatch:
         if not drawn or seen is not None or deadline is not None or principal is not ANONYMOUS:
             self._check_terms(message.name, id, seen, principal, deadline)
         outcome = Outcome(message.fingerprint(data), drawn)
+        if entry.prepare is not None:
+            command = self._prepared(entry, command)
+        if entry.policy is not None:
+            entry.policy.check(message.name, principal, command)
         tenant = principal.tenant
         attempt = 0
         self._under_way += 1
@@ -239,6 +259,31 @@ class Dispatch:
         if seen is not None:
             self._refuse_foreign(seen)
 
+    def _prepared(self, entry: _Entry, command: Any) -> Any:
+        """The command as its model normalises it, checked once more.
+
+        Raises:
+            BadResult: It is another command, or breaks its own types.
+        """
+        assert entry.prepare is not None
+        function = entry.prepare
+        self.deciding = entry.message.name
+        try:
+            prepared = function(command)
+        finally:
+            self.deciding = None
+        if prepared.__class__ is not command.__class__:
+            raise BadResult(
+                name_of(function),
+                f"returned {type(prepared).__name__}. Return the {type(command).__name__} itself.",
+            )
+        try:
+            return entry.message.check(prepared)[0]
+        except InvalidMessage as error:
+            raise BadResult(
+                name_of(function), f"returned a command that breaks its types: {error.args[0]}"
+            ) from error
+
     def _decide(
         self,
         entry: _Entry,
@@ -258,6 +303,8 @@ class Dispatch:
         refused: Refused | None = None
         self.deciding = entry.message.name
         try:
+            if entry.policy_on_state is not None:
+                entry.policy_on_state.check(entry.message.name, principal, command, standing.state)
             if entry.wants_context:
                 context = Context(now, principal, cause.tenant, cause.id)
                 decided = as_events(
@@ -359,7 +406,12 @@ class Dispatch:
 
 
 def _entries(
-    models: Sequence[WriteModel], store: Store, codec: EventCodec, names: Names, states: int
+    models: Sequence[WriteModel],
+    store: Store,
+    codec: EventCodec,
+    names: Names,
+    states: int,
+    policy: Callable[[type], Policy | None],
 ) -> Mapping[type, _Entry]:
     entries: dict[type, _Entry] = {}
     for model in models:
@@ -368,14 +420,9 @@ def _entries(
             ground = BoundaryGround(model, codec, store, states)
         else:
             ground = StreamGround(model, codec, store, states)
-        for type_, route in model.decider.decides.items():
-            if type_ in entries:
-                raise WiringError(
-                    f"command {type_.__name__} is taken by {entries[type_].model!r} and by "
-                    f"{model!r}. One model decides a command; let the other react to its events."
-                )
+        for type_, route in model.commands.items():
             message = message_type(type_, names.take("command", type_))
-            entries[type_] = _Entry(message, model, ground, route)
+            entries[type_] = _Entry(message, model, ground, route, policy(type_))
     return entries
 
 

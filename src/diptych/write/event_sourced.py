@@ -11,7 +11,9 @@ from msgspec import inspect
 from diptych.errors import InvalidMessage, WiringError
 from diptych.log.messages import is_plain
 from diptych.message import Recorded
+from diptych.routing import Functions, Route
 from diptych.write.decider import Decider
+from diptych.write.prepare import preparing
 
 S = TypeVar("S")
 
@@ -27,6 +29,7 @@ class EventSourced(Generic[S]):
         key: Field of each command that names its stream, or a function of the command.
         keys: Where a command has another one.
         merge: With `seen=`, whether a command may go on although it has not seen these events.
+        prepare: `prepare(command) -> command`, pure: normalises a command before it is decided.
 
     Raises:
         WiringError: A malformed name, or a command without the key's field.
@@ -42,12 +45,20 @@ class EventSourced(Generic[S]):
         key: Key,
         keys: Mapping[type, Key] | None = None,
         merge: Merge | None = None,
+        prepare: Functions | None = None,
     ) -> None:
         check_model_name(name)
         self.name = name
         self.decider = decider
         self.merge = merge
+        self.commands: Mapping[type, Route] = decider.decides
+        self.prepare = preparing(name, prepare, decider.decides)
         self._key = key_functions(name, decider.decides, key, keys or {})
+
+    @property
+    def events(self) -> tuple[type, ...]:
+        """What it writes, or reads to know its state."""
+        return tuple(self.decider.evolves)
 
     def stream(self, command: Any) -> str:
         """The stream that this command is about.

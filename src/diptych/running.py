@@ -1,0 +1,169 @@
+"""What an app holds while it is open: its store, its views, and what follows the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from diptych.adapters.opening import build_store
+from diptych.errors import WiringError
+from diptych.log.port import Store
+from diptych.message import Chance, Clock, Ids, Position
+from diptych.read.port import Shape, ViewStore
+from diptych.read.projecting import Projecting
+from diptych.read.query import Queries
+from diptych.subscription.runner import Runner
+from diptych.wiring import Wiring
+from diptych.write.dispatch import Dispatch
+
+Provide: TypeAlias = Mapping[type, Callable[[], AbstractAsyncContextManager[Any]]]
+"""By type, how to open what functions may ask for: `{Smtp: open_smtp}`."""
+
+LARGEST_PAYLOAD = 8 << 20
+"""Bytes; every reader of the log must be able to take several of them at a time."""
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What an app takes before it says no.
+
+    Attributes:
+        payload: Bytes of JSON that a command or an event may have.
+        waiting: Commands that may be on their way at once; more are `Overloaded`.
+        attempts: How often a command is decided before a conflict is given up.
+        states: Committed states kept in memory, for each model.
+        retention: For how long the outcome of a command is kept at least, to be repeated.
+    """
+
+    payload: int = 1 << 20
+    waiting: int = 10_000
+    attempts: int = 50
+    states: int = 10_000
+    retention: timedelta = timedelta(hours=24)
+
+    def __post_init__(self) -> None:
+        for name in ("payload", "waiting", "attempts", "states"):
+            if getattr(self, name) < 1:
+                raise WiringError(f"Limits({name}={getattr(self, name)}): at least 1.")
+        if self.payload > LARGEST_PAYLOAD:
+            raise WiringError(
+                f"Limits(payload={self.payload}): at most {LARGEST_PAYLOAD}. A log is no place for "
+                "large content: keep it elsewhere and refer to it."
+            )
+
+
+class Ports(Struct, frozen=True):
+    """Where an app takes time, ids and chance from."""
+
+    clock: Clock
+    ids: Ids
+    chance: Chance
+
+
+class Running:
+    """A wiring on a store. Making it does no I/O and shows what does not fit.
+
+    Args:
+        url: Of the store.
+
+    Raises:
+        WiringError: The store cannot do what the wiring needs.
+    """
+
+    def __init__(
+        self, wiring: Wiring, url: str, *, ports: Ports, limits: Limits, provide: Provide
+    ) -> None:
+        self._wiring = wiring
+        self._provide = provide
+        self._provided: dict[type, Any] = {}
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        store, views = build_store(
+            url,
+            reads=bool(wiring.shapes or wiring.answerers),
+            waiting=limits.waiting,
+            retention=limits.retention,
+        )
+        self.store: Store = store
+        self._views: ViewStore | None = views
+        self._runners = {
+            shape.checkpoint: Runner(
+                Projecting(wiring.views[row], shape, views, wiring.codec), store, ports.chance
+            )
+            for row, shape in wiring.shapes.items()
+            if views is not None
+        }
+        self.dispatch = Dispatch(
+            wiring.context,
+            wiring.models,
+            store=store,
+            codec=wiring.codec,
+            names=wiring.names,
+            clock=ports.clock,
+            ids=ports.ids,
+            chance=ports.chance,
+            attempts=limits.attempts,
+            payload=limits.payload,
+            waiting=limits.waiting,
+            states=limits.states,
+            policy=wiring.policy,
+        )
+        self.queries = Queries(
+            wiring.context,
+            wiring.answerers,
+            epoch=lambda: store.epoch,
+            head=store.head,
+            store=views,
+            shapes=wiring.shapes,
+            names=wiring.names,
+            clock=ports.clock,
+            failure=lambda checkpoint: self._runners[checkpoint].failure,
+            policy=wiring.policy,
+            provided=self._provided,
+            providing=provide,
+        )
+
+    async def open(self) -> None:
+        """Opens the store, the views and what is provided; begins to follow the log."""
+        try:
+            await self.store.open(self._wiring.context, self._wiring.stamps())
+            self._stack.push_async_callback(self.store.close)
+            if self._views is not None:
+                await self._views.open(tuple(self._wiring.shapes.values()))
+                self._stack.push_async_callback(self._views.close)
+            for type_, opener in self._provide.items():
+                self._provided[type_] = await self._stack.enter_async_context(opener())
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(runner.run(), name=f"diptych {name}")
+            for name, runner in self._runners.items()
+        ]
+
+    async def close(self) -> None:
+        """Stops following, then lets go of everything, last opened first."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.aclose()
+
+    async def wait(self, shape: Shape, position: Position) -> None:
+        """Returns when a view is there."""
+        if self._views is not None:
+            await self._views.wait(shape, position)
+
+    async def due(self) -> list[str]:
+        """What waits, in words."""
+        head = await self.store.head()
+        return [
+            f"view {name} is at {runner.position} of {head}"
+            + (f" ({runner.failure})" if runner.failure else "")
+            for name, runner in self._runners.items()
+            if runner.position < head
+        ]

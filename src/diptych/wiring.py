@@ -1,0 +1,160 @@
+"""What an app is made of, joined and checked before any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from diptych.errors import WiringError
+from diptych.log.codec import EventCodec
+from diptych.log.names import Names, Stamp
+from diptych.message import Query
+from diptych.part import Part
+from diptych.read.model import ReadModel
+from diptych.read.port import Shape
+from diptych.read.query import Answerer, queries_of
+from diptych.read.view import View
+from diptych.security.policy import NOBODY, Policy, policies, refuse_idle
+from diptych.write.boundary import Boundary
+from diptych.write.model import WriteModel
+
+
+class Wiring:
+    """The parts of an app as one: what each name means, and who takes what.
+
+    Args:
+        context: Name of the app.
+        parts: In order; their models, views and names are taken together.
+        provided: Types that answerers and handlers may ask for.
+        deny_by_default: Whether a message without a policy is denied to everybody.
+        payload: Bytes of JSON that an event may have.
+
+    Attributes:
+        views: By class of row.
+        shapes: The tables of the views, by class of row.
+
+    Raises:
+        WiringError: They do not fit together; the text says where and what to do.
+    """
+
+    def __init__(
+        self,
+        context: str,
+        parts: Sequence[Part],
+        *,
+        provided: Collection[type],
+        deny_by_default: bool,
+        payload: int,
+    ) -> None:
+        self.context = context
+        self.models: tuple[WriteModel, ...] = tuple(m for part in parts for m in part.write)
+        self.reads: tuple[ReadModel, ...] = tuple(view for part in parts for view in part.read)
+        self.answerers: tuple[Answerer, ...] = tuple(a for part in parts for a in part.answer)
+        self.names = Names(_joined("names", [part.names for part in parts]))
+        _refuse_shared(self.models)
+        views = [read for read in self.reads if isinstance(read, View)]
+        self.codec = EventCodec(
+            _event_types(self.models, views),
+            self.names,
+            _joined("upcast", [part.upcast for part in parts]),
+            payload,
+        )
+        for model in self.models:
+            if isinstance(model, Boundary):
+                for type_, tags in model.tags.items():
+                    self.codec.tag(type_, tags)
+        self.shapes = _shapes(views, self.names)
+        self.views = {view.row: view for view in views}
+        self.commands = tuple(type_ for model in self.models for type_ in model.commands)
+        self.queries = tuple(queries_of(self.answerers, provided))
+        self._policies = policies([may for part in parts for may in part.may])
+        self._deny_by_default = deny_by_default
+        refuse_idle(self._policies, (*self.commands, *self.queries))
+        for type_ in self.queries:
+            policy = self._policies.get(type_)
+            if policy is not None and policy.wants_state:
+                raise WiringError(
+                    f"policy on {type_.__name__} wants a state, but a query has none. "
+                    "Write it as (principal, query)."
+                )
+
+    def policy(self, message: type) -> Policy | None:
+        """Who may send this command or ask this query; None where everybody may."""
+        found = self._policies.get(message)
+        return NOBODY if found is None and self._deny_by_default else found
+
+    def stamps(self) -> list[Stamp]:
+        """What a store should remember of the names, to be compared whenever it is opened."""
+        stamps = self.codec.stamps()
+        for row, shape in self.shapes.items():
+            stamps.append(self.views[row].stamp(shape.checkpoint))
+        tagged: dict[str, dict[str, str]] = {}
+        for model in self.models:
+            stamps.append(Stamp("model", model.name, 1, {model.kind: ""}))
+            if isinstance(model, Boundary):
+                for type_ in model.tags:
+                    tagged.setdefault(self.codec.name(type_), {})[model.name] = ""
+        stamps += [Stamp("tags", name, 1, boundaries) for name, boundaries in tagged.items()]
+        return stamps
+
+
+def _joined(what: str, given: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    joined: dict[str, Any] = {}
+    for mapping in given:
+        for name, value in mapping.items():
+            if joined.setdefault(name, value) is not value:
+                raise WiringError(f"{what}: two parts give {name!r}. Give it in one of them.")
+    return joined
+
+
+def _event_types(models: Sequence[WriteModel], views: Sequence[View[Any]]) -> tuple[type, ...]:
+    """All event classes: what models write, and what views take from elsewhere.
+
+    A view with split= may also take items that are no events; those it has only for itself.
+    """
+    types = dict.fromkeys(type_ for model in models for type_ in model.events)
+    for view in views:
+        types.update(dict.fromkeys(view.splits or view.projects))
+    return tuple(types)
+
+
+def _shapes(views: Sequence[View[Any]], names: Names) -> dict[type, Shape]:
+    shapes: dict[type, Shape] = {}
+    for view in views:
+        if view.row in shapes:
+            raise WiringError(f"two views keep {view.row.__name__}. Give each a row of its own.")
+        shapes[view.row] = Shape(
+            view=names.take("view", view.row), version=view.version, row=view.row, key=view.key
+        )
+    return shapes
+
+
+def _refuse_shared(models: Sequence[WriteModel]) -> None:
+    """A model's name begins its streams, and one model alone writes an event, boundaries apart."""
+    by_name: dict[str, WriteModel] = {}
+    by_event: dict[type, WriteModel] = {}
+    by_command: dict[type, WriteModel] = {}
+    for model in models:
+        if by_name.setdefault(model.name, model) is not model:
+            raise WiringError(f"two models are named {model.name!r}. Give each a name of its own.")
+        for type_ in model.commands:
+            other = by_command.setdefault(type_, model)
+            if other is not model:
+                raise WiringError(
+                    f"command {type_.__name__} is taken by {other!r} and by {model!r}. "
+                    "One model decides a command; let the other react to its events."
+                )
+            if issubclass(type_, Query):
+                raise WiringError(
+                    f"{model!r} takes {type_.__name__}, which is a Query: it never changes "
+                    "anything. Let the command be a plain dataclass."
+                )
+        if isinstance(model, Boundary):
+            continue
+        for type_ in model.events:
+            other = by_event.setdefault(type_, model)
+            if other is not model:
+                raise WiringError(
+                    f"event {type_.__name__} belongs to {other!r} and to {model!r}. "
+                    "One model writes an event; a Boundary may read it as well."
+                )
