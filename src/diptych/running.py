@@ -90,12 +90,18 @@ class Running:
         )
         self.store: Store = store
         self._views: ViewStore | None = views
-        self._runners = {
-            shape.checkpoint: Runner(
-                Projecting(wiring.views[row], shape, views, wiring.codec), store, ports.chance
-            )
+        followers = {
+            shape.checkpoint: Projecting(wiring.views[row], shape, views, wiring.codec)
             for row, shape in wiring.shapes.items()
             if views is not None
+        }
+        self._runners = {
+            name: Runner(follower, store, ports.chance) for name, follower in followers.items()
+        }
+        self._inline = {
+            name: follower.folding
+            for name, follower in followers.items()
+            if follower.moves_by_itself
         }
         self.dispatch = Dispatch(
             wiring.context,
@@ -133,7 +139,7 @@ class Running:
             await self.store.open(self._wiring.context, self._wiring.stamps())
             self._stack.push_async_callback(self.store.close)
             if self._views is not None:
-                await self._views.open(tuple(self._wiring.shapes.values()))
+                await self._views.open(tuple(self._wiring.shapes.values()), inline=self._inline)
                 self._stack.push_async_callback(self._views.close)
             for type_, opener in self._provide.items():
                 self._provided[type_] = await self._stack.enter_async_context(opener())
@@ -145,6 +151,19 @@ class Running:
             loop.create_task(runner.run(), name=f"diptych {name}")
             for name, runner in self._runners.items()
         ]
+        if self._inline:
+            self.dispatch.before = self._catch_up
+
+    async def _catch_up(self) -> None:
+        """What was committed without the inline views is taken in before the first command.
+
+        Raises:
+            ProjectionFailed: One of them cannot take it.
+        """
+        head = await self.store.head()
+        for name in self._inline:
+            await self._runners[name].reached(head)
+        self.dispatch.before = None
 
     async def close(self) -> None:
         """Stops following, then lets go of everything, last opened first."""

@@ -27,9 +27,7 @@ Pending = tuple[Commit, asyncio.Future[Committed]]
 Answers = Sequence[Committed | BaseException]
 
 
-def carry_out(
-    commits: Sequence[Commit], write: Callable[[Sequence[Commit]], list[Committed]]
-) -> Answers:
+def carry_out(commits: Sequence[Commit], write: Callable[[Sequence[Commit]], Answers]) -> Answers:
     """Writes a group as one; what poisons it is found and fails alone.
 
     A group that fails as a whole is tried in halves, then each commit by itself. Faults of the

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from diptych.log.inline import RowFold
 from diptych.message import Position
 
 
@@ -94,8 +95,14 @@ class Session(Protocol):
 class ViewStore(Protocol):
     """Keeps views and their checkpoints, always together."""
 
-    async def open(self, shapes: Sequence[Shape]) -> None:
-        """Creates what is missing."""
+    async def open(
+        self, shapes: Sequence[Shape], *, inline: Mapping[str, RowFold] | None = None
+    ) -> None:
+        """Creates what is missing.
+
+        Args:
+            inline: By checkpoint, the views to be kept in the commit of the events themselves.
+        """
         ...
 
     async def close(self) -> None:

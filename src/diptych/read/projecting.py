@@ -8,30 +8,47 @@ from typing import Any
 
 from diptych.errors import ProjectionFailed, SchemaChanged, StoreCorrupt, StoreFault
 from diptych.log.codec import EventCodec
+from diptych.log.inline import Key, Step
 from diptych.log.port import Batch, StoredEvent
 from diptych.message import Position
 from diptych.read.port import Shape, ViewStore
-from diptych.read.view import KeyValues, Step, View
+from diptych.read.view import View
 
 BREATH = 250
 """Events after which the loop may do something else."""
 
 
+class Folding:
+    """A view as pure functions over stored events."""
+
+    def __init__(self, view: View[Any], codec: EventCodec) -> None:
+        self._view = view
+        self._codec = codec
+        self.names = frozenset(codec.names([type_ for type_ in view.events if codec.knows(type_)]))
+        self.fold = view.fold
+
+    def steps(self, stored: StoredEvent) -> Sequence[Step]:
+        """What an event says, row by row."""
+        recorded = self._codec.recorded(stored) if self._view.wants_facts else None
+        return self._view.steps(self._codec.decode(stored), recorded)
+
+
 class Projecting:
     """A view as a follower of the log.
+
+    An inline view moves by itself, with each commit: followed, it only catches up on what was
+    committed without it.
 
     Two of them for one view, in one process or several, do no harm: the checkpoint moves together
     with the rows, so only one of them gets each step through.
     """
 
     def __init__(self, view: View[Any], shape: Shape, store: ViewStore, codec: EventCodec) -> None:
-        self._view = view
         self._shape = shape
         self._store = store
-        self._codec = codec
-        self.names: Sequence[str] = codec.names(
-            tuple(type_ for type_ in view.events if codec.knows(type_))
-        )
+        self.folding = Folding(view, codec)
+        self.names: Sequence[str] = tuple(sorted(self.folding.names))
+        self.moves_by_itself = view.inline
 
     @property
     def title(self) -> str:
@@ -76,27 +93,24 @@ class Projecting:
     async def _fold(
         self, events: Sequence[StoredEvent], through: Position, after: Position
     ) -> Position:
-        view, codec = self._view, self._codec
+        folding = self.folding
         steps: list[Step] = []
         for count, stored in enumerate(events, 1):
-            recorded = codec.recorded(stored) if view.wants_facts else None
-            steps += view.steps(codec.decode(stored), recorded)
+            steps += folding.steps(stored)
             if count % BREATH == 0:
                 await asyncio.sleep(0)
-        rows: dict[KeyValues, Any] = {}
+        rows: dict[Key, Any] = {}
         if steps:
             loaded = await self._store.load(self._shape, list({step[0]: None for step in steps}))
             if loaded.position != after:
                 return loaded.position
             rows.update(loaded.rows)
             for start in range(0, len(steps), BREATH):
-                view.fold(rows, steps[start : start + BREATH])
+                folding.fold(rows, steps[start : start + BREATH])
                 await asyncio.sleep(0)
         return await self._save(rows, after, through)
 
-    async def _save(
-        self, rows: dict[KeyValues, Any], after: Position, through: Position
-    ) -> Position:
+    async def _save(self, rows: dict[Key, Any], after: Position, through: Position) -> Position:
         upserts = [row for row in rows.values() if row is not None]
         deletes = [key for key, row in rows.items() if row is None]
         if await self._store.save(self._shape, upserts, deletes, expected=after, position=through):

@@ -7,6 +7,8 @@ from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from diptych.errors import BadResult, WiringError
+from diptych.log.inline import Key as KeyValues
+from diptych.log.inline import Step
 from diptych.log.messages import MessageType, message_type
 from diptych.log.names import Stamp
 from diptych.message import Recorded
@@ -15,9 +17,6 @@ from diptych.routing import Functions, Route, name_of, routes, table
 R = TypeVar("R")
 
 Key: TypeAlias = str | tuple[str, ...] | Callable[[Any], Any]
-KeyValues: TypeAlias = tuple[Any, ...]
-Step: TypeAlias = tuple[KeyValues, Any, "Recorded[Any] | None"]
-"""A row's key, what happened to it, and what the log knows of that (where it is asked for)."""
 
 
 class View(Generic[R]):
@@ -31,6 +30,8 @@ class View(Generic[R]):
         key: Field, or fields, that name a row; the same in row and event.
         keys: Where an event has others: `{Event: "field" | ("a", "b") | function}`.
         split: `split(event) -> items`: turns an event about several rows into one item for each.
+        inline: Whether it is kept in the commit of the events themselves: never behind, at a price
+            for each command. A command whose events it cannot take does not happen.
         version: Raised whenever `row` or the meaning of `project` changes; the view fills anew.
 
     Raises:
@@ -45,11 +46,13 @@ class View(Generic[R]):
         key: str | tuple[str, ...],
         keys: Mapping[type, Key] | None = None,
         split: Functions | None = None,
+        inline: bool = False,
         version: int = 1,
     ) -> None:
         if version < 1:
             raise WiringError(f"view {row.__name__}: version {version}; versions begin at 1.")
         self.row = row
+        self.inline = inline
         self.version = version
         self.key = (key,) if isinstance(key, str) else tuple(key)
         what = f"view {row.__name__}"

@@ -22,6 +22,11 @@ class Follower(Protocol):
         """Stored names of the events it takes."""
         ...
 
+    @property
+    def moves_by_itself(self) -> bool:
+        """Whether its checkpoint moves with the commits; only what was missed is for it to take."""
+        ...
+
     async def checkpoint(self) -> Position:
         """The last position it has finished."""
         ...

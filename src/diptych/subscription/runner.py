@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from copy import copy
 
 from diptych.log.port import Store, Wakes
 from diptych.message import Chance, Position
@@ -33,7 +34,8 @@ class Runner:
 
     Attributes:
         position: How far the follower has got, as far as this process knows.
-        failure: Why it cannot go on at the moment; None while all is well.
+        failure: Why it cannot go on at the moment, in words; None while all is well.
+        error: The same as it was raised.
     """
 
     def __init__(self, follower: Follower, store: Store, chance: Chance) -> None:
@@ -42,7 +44,25 @@ class Runner:
         self._chance = chance
         self.position: Position = 0
         self.failure: str | None = None
+        self.error: Exception | None = None
         self._pause = FIRST_PAUSE
+        self._stepped = asyncio.Event()
+
+    async def reached(self, position: Position) -> None:
+        """Returns when the follower is at a position, or beyond.
+
+        Raises:
+            Exception: Why it cannot go on.
+        """
+        while self.position < position:
+            if self.error is not None:
+                raise copy(self.error)
+            await self._stepped.wait()
+
+    def _step(self) -> None:
+        """Tells those who wait that something has changed."""
+        self._stepped.set()
+        self._stepped = asyncio.Event()
 
     async def run(self) -> None:
         """Follows the log until it is cancelled."""
@@ -53,19 +73,24 @@ class Runner:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                self.failure = f"{type(error).__name__}: {error}"
+                self.failure, self.error = f"{type(error).__name__}: {error}", error
+                self._step()
                 _log.error("%s cannot go on: %s", self._follower.title, self.failure)
             await asyncio.sleep(self._pause * (0.5 + self._chance.fraction()))
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     async def _follow(self) -> None:
         while True:
+            if self._follower.moves_by_itself:
+                self.position = await self._follower.checkpoint()
             batch = await self._store.read_all(
                 after=self.position, limit=BATCH, names=self._follower.names
             )
             if batch.through > self.position:
                 self.position = await self._follower.take(batch, after=self.position)
-                self.failure = None
+                self.failure = self.error = None
                 self._pause = FIRST_PAUSE
+                self._step()
             else:
+                self._step()
                 await news(self._store, self.position)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, assert_never
 
@@ -134,6 +134,8 @@ class Dispatch:
         self._entries = _entries(models, store, codec, names, states, policy)
         self.deciding: str | None = None
         """Name of the command that is being decided at this very moment."""
+        self.before: Callable[[], Awaitable[None]] | None = None
+        """What must be waited for before the first command."""
 
     async def execute(
         self,
@@ -151,6 +153,8 @@ class Dispatch:
             raise UnknownMessage("command", type(command).__name__, known)
         if self._under_way >= self._waiting:
             raise Overloaded(self._under_way)
+        if self.before is not None:
+            await self.before()
         message, ground = entry.message, entry.ground
         command, data = message.check(command)
         if len(data) > self._payload:

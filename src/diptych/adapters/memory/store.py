@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Generator, Sequence
 from typing import Protocol
 
-from diptych.adapters.grouping import carry_out
+from diptych.adapters.grouping import Answers, carry_out
+from diptych.adapters.inline import Kept, judge_group
 from diptych.adapters.judge import Judge, matches
 from diptych.adapters.news import News
 from diptych.errors import ForeignStore, NotOpen
@@ -28,6 +29,14 @@ class ViewTables(Protocol):
 
     def checkpoint_now(self, name: str) -> Position:
         """How far a view has got."""
+        ...
+
+    def kept(self) -> Sequence[Kept]:
+        """Views that are kept in the commit of the events themselves."""
+        ...
+
+    def moved(self, head: Position) -> None:
+        """They are there."""
         ...
 
 
@@ -91,11 +100,15 @@ class MemoryStore:
     def commit(self, commit: Commit) -> Awaitable[Committed]:
         if self._news is None:
             raise NotOpen("memory")
-        if self._held_up or (self.turn.locked() and (commit.rows or commit.advance)):
+        if self._held_up or (self.turn.locked() and self._writes_tables(commit)):
             return self._hold_up(commit)
         (answer,) = carry_out([commit], self._carry_out)
         self._news.tell(len(self._events))
         return _Answered(answer)
+
+    def _writes_tables(self, commit: Commit) -> bool:
+        kept = commit.appends and self.tables is not None and self.tables.kept()
+        return bool(commit.rows or commit.advance or kept)
 
     def _hold_up(self, commit: Commit) -> asyncio.Future[Committed]:
         """An answer is being read from the tables: this commit, and all after it, wait for that."""
@@ -121,9 +134,9 @@ class MemoryStore:
         if self._news is not None:
             self._news.tell(len(self._events))
 
-    def _carry_out(self, commits: Sequence[Commit]) -> list[Committed]:
-        judge = Judge(self, len(self._events))
-        committed = [judge.judge(commit) for commit in commits]
+    def _carry_out(self, commits: Sequence[Commit]) -> Answers:
+        kept: Sequence[Kept] = () if self.tables is None else self.tables.kept()
+        judge, answers = judge_group(commits, lambda: Judge(self, len(self._events)), kept)
         if self.tables is not None and (judge.rows or judge.advances):
             self.tables.write(judge.rows, judge.advances)
         for stored, event in judge.events:
@@ -134,7 +147,9 @@ class MemoryStore:
                 self._under.setdefault((stored.tenant, tag), []).append(stored.position)
         for tenant, settled in judge.outcomes:
             self._outcomes[(tenant, settled.id)] = settled
-        return committed
+        if kept and self.tables is not None:
+            self.tables.moved(judge.head)
+        return answers
 
     # What a judge asks for.
 
@@ -162,11 +177,15 @@ class MemoryStore:
     async def read_all(
         self, *, after: Position, limit: int, names: Sequence[str] | None = None
     ) -> Batch:
+        batch = self.batch_now(after, limit)
+        if names is None:
+            return batch
+        return Batch([event for event in batch.events if event.name in names], batch.through)
+
+    def batch_now(self, after: Position, limit: int) -> Batch:
+        """The next events, without awaiting."""
         events = self._events[after : after + limit]
-        through = events[-1].position if events else after
-        if names is not None:
-            events = [event for event in events if event.name in names]
-        return Batch(events, through)
+        return Batch(events, events[-1].position if events else after)
 
     async def read_stream(
         self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0

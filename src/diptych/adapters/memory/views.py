@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+from diptych.adapters.inline import Kept
 from diptych.adapters.memory.store import MemoryStore
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import connect
+from diptych.adapters.sqlite.group import InlineView, KeptTable
 from diptych.adapters.sqlite.lane import Lane
 from diptych.adapters.sqlite.tables import write_rows
 from diptych.adapters.sqlite.views import SqlViews
 from diptych.errors import NotOpen
 from diptych.log.commit import Advance, Rows
+from diptych.log.inline import RowFold
+from diptych.log.port import Batch
 from diptych.message import Position
 from diptych.read.port import Found, Loaded, Session, Shape, Snapshot
 
@@ -29,8 +33,11 @@ class MemoryViews(SqlViews):
         self._log = store
         self._lane: Lane | None = None
         self._connection: sqlite3.Connection | None = None
+        self._inline: Sequence[InlineView] = ()
 
-    async def open(self, shapes: Sequence[Shape]) -> None:
+    async def open(
+        self, shapes: Sequence[Shape], *, inline: Mapping[str, RowFold] | None = None
+    ) -> None:
         if self._connection is None:
             self._connection = connect(None, read_only=False)
             self._connection.execute(CHECKPOINTS)
@@ -38,6 +45,7 @@ class MemoryViews(SqlViews):
             self._lane.guard.down()
         for statement in self._add(shapes):
             self._connection.execute(statement)
+        self._inline = self._inline_of(shapes, inline)
         self._log.tables = self
 
     async def close(self) -> None:
@@ -59,6 +67,12 @@ class MemoryViews(SqlViews):
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+    def kept(self) -> Sequence[Kept]:
+        return [KeptInMemory(view, self._opened, self._log) for view in self._inline]
+
+    def moved(self, head: Position) -> None:
+        self._moved([view.checkpoint for view in self._inline], head)
 
     def checkpoint_now(self, name: str) -> Position:
         row = self._opened.execute(schema.SELECT_CHECKPOINT, (name,)).fetchone()
@@ -94,6 +108,20 @@ class MemoryViews(SqlViews):
         if self._connection is None:
             raise NotOpen("memory")
         return self._connection
+
+
+class KeptInMemory(KeptTable):
+    """An inline view in a table; the log is beside the database."""
+
+    def __init__(
+        self, view: InlineView, connection: sqlite3.Connection, store: MemoryStore
+    ) -> None:
+        super().__init__(view, connection, None, store.head_now())
+        self._store = store
+
+    def missed(self, after: Position, limit: int) -> Batch:
+        batch = self._store.batch_now(after, limit)
+        return Batch([e for e in batch.events if e.name in self.fold.names], batch.through)
 
 
 class LogInPython:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from diptych.errors import (
@@ -43,6 +43,12 @@ _READING = frozenset(
         sqlite3.SQLITE_TRANSACTION,
     }
 )
+
+
+class Executes(Protocol):
+    """A connection of sqlite3, or what stands for one that somebody else owns."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any: ...
 
 
 def connect(path: Path | None, *, read_only: bool) -> sqlite3.Connection:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from diptych.adapters.sqlite import schema
+from diptych.adapters.sqlite.connection import Executes
 from diptych.adapters.sqlite.reading import tagged
 from diptych.log.commit import Commit, Refusal, Settled, Tagged
 from diptych.message import Position
@@ -30,7 +30,7 @@ class Ledger:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Executes,
         commits: Sequence[Commit],
         versions: Mapping[tuple[str, str], int],
         head: Position,

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from diptych.adapters.sqlite import schema
+from diptych.adapters.sqlite.connection import Executes
 from diptych.log.commit import Tagged
 from diptych.log.port import Batch, Page, StoredEvent, page_of
 from diptych.message import Position
@@ -32,7 +33,7 @@ _decode_placed = msgspec.json.Decoder(list[tuple[int, StoredEvent]]).decode
 
 
 def read_events(
-    connection: sqlite3.Connection, sql: str, values: Sequence[Any], limit: int
+    connection: Executes, sql: str, values: Sequence[Any], limit: int
 ) -> tuple[list[StoredEvent], bool]:
     """The events of a statement, and whether there are no more than these."""
     while True:
@@ -47,7 +48,7 @@ def read_events(
         return events, len(events) < limit
 
 
-def read_pages(connection: sqlite3.Connection, requests: list[PageRequest]) -> list[Page]:
+def read_pages(connection: Executes, requests: list[PageRequest]) -> list[Page]:
     """A page of each stream, in one statement."""
     limit = max(request[3] for request in requests)
     wanted = _encode([request[:3] for request in requests]).decode()
@@ -59,7 +60,7 @@ def read_pages(connection: sqlite3.Connection, requests: list[PageRequest]) -> l
 
 
 def read_stream(
-    connection: sqlite3.Connection, tenant: str, stream: str, after: int, limit: int, beyond: int
+    connection: Executes, tenant: str, stream: str, after: int, limit: int, beyond: int
 ) -> list[StoredEvent]:
     """Events of one stream with version > after and position > beyond."""
     found: list[StoredEvent] = []
@@ -73,7 +74,7 @@ def read_stream(
     return found
 
 
-def read_tagged(connection: sqlite3.Connection, requests: list[TaggedRequest]) -> list[Batch]:
+def read_tagged(connection: Executes, requests: list[TaggedRequest]) -> list[Batch]:
     """The events of each boundary, all of one snapshot."""
     connection.execute("BEGIN")
     try:
@@ -95,7 +96,7 @@ def _has_single_tags(query: Tagged) -> bool:
 
 
 def _read_single_tags(
-    connection: sqlite3.Connection, requests: list[TaggedRequest]
+    connection: Executes, requests: list[TaggedRequest]
 ) -> list[list[StoredEvent]]:
     wanted = [
         (place, tenant, item[0], after)
@@ -110,7 +111,7 @@ def _read_single_tags(
     return pages
 
 
-def _read_tagged(connection: sqlite3.Connection, request: TaggedRequest) -> list[StoredEvent]:
+def _read_tagged(connection: Executes, request: TaggedRequest) -> list[StoredEvent]:
     tenant, query, after = request
     found: list[StoredEvent] = []
     whole = False

@@ -17,6 +17,7 @@ from diptych.adapters.grouping import Answers, GroupCommitter, Pending
 from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import connect, fault
+from diptych.adapters.sqlite.group import InlineView
 from diptych.adapters.sqlite.ledger import settled_of
 from diptych.adapters.sqlite.reading import (
     LONGEST,
@@ -153,6 +154,16 @@ class SqliteStore:
         opened = self._opened
         await opened.writing.run(lambda: opened.writer.transact(work))
 
+    def keep(self, views: Sequence[InlineView], told: Callable[[Position], None]) -> None:
+        """From now on, these views are kept in the commit of the events themselves.
+
+        Args:
+            told: Called in the loop's thread with the head, after each group.
+        """
+        opened = self._opened
+        opened.writer.inline = tuple(views)
+        opened.told = told
+
     @property
     def _opened(self) -> _Open:
         if self._open is None:
@@ -183,6 +194,7 @@ class _Open:
         self._connection = connection
         self._reading = reading
         self.writer = writer
+        self.told: Callable[[Position], None] | None = None
         self.writing = writing
         self.pages = Gather(lambda: self._free(read_pages))
         self.tagged = Gather(lambda: self._free(read_tagged))
@@ -195,16 +207,21 @@ class _Open:
             answer = self.writer.write_on_the_spot(commits[0])
             if answer is not None:
                 self.committer.done(group, [answer])
-                self.news.tell(self.writer.head)
+                self._tell()
                 return
 
         def done(answers: Answers, error: BaseException | None) -> None:
             if error is not None:
                 answers = [error] * len(group)
             self.committer.done(group, answers)
-            self.news.tell(self.writer.head)
+            self._tell()
 
         self.writing.begin(lambda: self.writer.write(commits), done)
+
+    def _tell(self) -> None:
+        self.news.tell(self.writer.head)
+        if self.writer.inline and self.told is not None:
+            self.told(self.writer.head)
 
     def _is_at_rest(self) -> bool:
         """Whether nothing else is to be done in this turn of the loop or the next, as far as is known.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import msgspec
 
 from diptych.adapters.sql.columns import RowCodec
-from diptych.adapters.sqlite.connection import DECIMAL
+from diptych.adapters.sqlite.connection import DECIMAL, Executes
 from diptych.log.commit import Rows
 from diptych.read.port import Shape
 
@@ -56,7 +55,7 @@ class ViewTable:
         )
 
     def read(
-        self, connection: sqlite3.Connection, keys: Sequence[tuple[Any, ...]]
+        self, connection: Executes, keys: Sequence[tuple[Any, ...]]
     ) -> dict[tuple[Any, ...], Any]:
         """The rows of these keys that exist, in one statement."""
         if not keys:
@@ -79,7 +78,7 @@ class ViewTable:
         decode, key_of = self.codec.decode, self.codec.key_of
         return {key_of(row): row for row in map(decode, found)}
 
-    def get(self, connection: sqlite3.Connection, key: tuple[Any, ...]) -> Any | None:
+    def get(self, connection: Executes, key: tuple[Any, ...]) -> Any | None:
         """One row, or None."""
         where = " AND ".join(f"{quoted(name)} = ?" for name in self.shape.key)
         found = connection.execute(
@@ -94,7 +93,7 @@ CHUNKS = (64, 8, 1)
 
 
 def insert_many(
-    connection: sqlite3.Connection,
+    connection: Executes,
     into: str,
     width: int,
     rows: Sequence[Sequence[Any]],
@@ -110,14 +109,24 @@ def insert_many(
         width: Number of the columns.
         then: What follows the values.
     """
+    for at, size in _chunks(len(rows)):
+        values = [value for row in rows[at : at + size] for value in row]
+        connection.execute(_insert(into, width, size, then), values)
+
+
+def _chunks(count: int) -> Iterator[tuple[int, int]]:
+    """Where each statement begins, and its size."""
     at = 0
     for size in CHUNKS:
-        while len(rows) - at >= size:
-            connection.execute(
-                _insert(into, width, size, then),
-                [value for row in rows[at : at + size] for value in row],
-            )
+        while count - at >= size:
+            yield at, size
             at += size
+
+
+@cache
+def _delete(name: str, key: str, width: int, size: int) -> str:
+    values = ", ".join((f"({', '.join('?' * width)})",) * size)
+    return f"DELETE FROM {name} WHERE ({key}) IN (VALUES {values})"
 
 
 @cache
@@ -126,7 +135,7 @@ def _insert(into: str, width: int, size: int, then: str) -> str:
     return f"INSERT INTO {into} VALUES {values}{then}"
 
 
-def write_rows(connection: sqlite3.Connection, rows: Rows) -> None:
+def write_rows(connection: Executes, rows: Rows) -> None:
     """Writes one commit's rows of one table, in one statement for each kind."""
     name = quoted(rows.table)
     key = ", ".join(map(quoted, rows.key))
@@ -142,5 +151,6 @@ def write_rows(connection: sqlite3.Connection, rows: Rows) -> None:
             f" ON CONFLICT ({key}) DO {action}",
         )
     if rows.deletes:
-        where = " AND ".join(f"{quoted(column)} = ?" for column in rows.key)
-        connection.executemany(f"DELETE FROM {name} WHERE {where}", rows.deletes)
+        for at, size in _chunks(len(rows.deletes)):
+            values = [value for row in rows.deletes[at : at + size] for value in row]
+            connection.execute(_delete(name, key, len(rows.key), size), values)

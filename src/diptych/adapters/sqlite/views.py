@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -12,12 +12,14 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import connect
+from diptych.adapters.sqlite.group import InlineView
 from diptych.adapters.sqlite.lane import Lane, LogInFile
 from diptych.adapters.sqlite.store import SqliteStore
 from diptych.adapters.sqlite.tables import ViewTable
 from diptych.adapters.worker import Worker
 from diptych.errors import NotOpen
 from diptych.log.commit import Advance, Appended, Commit, Committed
+from diptych.log.inline import RowFold
 from diptych.message import Position
 from diptych.read.port import Found, Loaded, Session, Shape, Snapshot
 
@@ -108,6 +110,18 @@ class SqlViews:
     async def wait(self, shape: Shape, position: Position) -> None:
         await self._news[shape.checkpoint].wait(position - 1)
 
+    def _inline_of(
+        self, shapes: Sequence[Shape], inline: Mapping[str, RowFold] | None
+    ) -> list[InlineView]:
+        inline = inline or {}
+        names = [shape for shape in shapes if shape.checkpoint in inline]
+        return [InlineView(inline[shape.checkpoint], self.tables.of(shape)) for shape in names]
+
+    def _moved(self, checkpoints: Sequence[str], position: Position) -> None:
+        """Inline views are there, with the commit that is there."""
+        for checkpoint in checkpoints:
+            self._news[checkpoint].tell(position)
+
     def table(self, shape: Shape) -> Any:
         return self.tables.sql(shape)
 
@@ -130,8 +144,12 @@ class SqliteViews(SqlViews):
         self._lanes: list[LaneOfWorker] = []
         self._free: asyncio.Queue[LaneOfWorker] = asyncio.Queue()
 
-    async def open(self, shapes: Sequence[Shape]) -> None:
+    async def open(
+        self, shapes: Sequence[Shape], *, inline: Mapping[str, RowFold] | None = None
+    ) -> None:
         await self._file.create(self._add(shapes))
+        kept = self._inline_of(shapes, inline)
+        self._file.keep(kept, partial(self._moved, [view.checkpoint for view in kept]))
         self._free = asyncio.Queue()
         self._reading = Worker("diptych-views", str(self._file.path))
         self._connection = await self._reading.run(lambda: connect(self._file.path, read_only=True))

@@ -10,10 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from diptych.adapters.grouping import Answers, carry_out
-from diptych.adapters.judge import Judge
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import (
     WAL_PAGES,
@@ -24,16 +21,13 @@ from diptych.adapters.sqlite.connection import (
     patiently,
     refuse_foreign,
 )
-from diptych.adapters.sqlite.ledger import Ledger
+from diptych.adapters.sqlite.group import InlineView, write_group
 from diptych.adapters.sqlite.reading import LONGEST
-from diptych.adapters.sqlite.tables import insert_many, write_rows
 from diptych.errors import CommitUnknown, Fault
 from diptych.log.commit import Commit, Committed
 from diptych.message import Position
 
 T = TypeVar("T")
-
-_encode = msgspec.json.encode
 
 UNKNOWN = -1
 """No data version that SQLite gives."""
@@ -94,6 +88,9 @@ class Writer:
         self._data_version = UNKNOWN
         self._polite = 0
         self._versions: dict[tuple[str, str], int] = {}
+        self._positions: dict[str, Position] = {}
+        """Of views, as far as they are known for certain."""
+        self.inline: Sequence[InlineView] = ()
         self._since_sweep = 0
         self._sweep_from = ("", "")
         self._prompt = 0
@@ -158,7 +155,7 @@ class Writer:
         self._since_sweep += 1
         return carry_out([commit], self._write)[0]
 
-    def _write(self, commits: Sequence[Commit]) -> list[Committed]:
+    def _write(self, commits: Sequence[Commit]) -> Answers:
         connection = self.connection
         try:
             if not connection.in_transaction:
@@ -166,13 +163,19 @@ class Writer:
             try:
                 if self._others_wrote():
                     self._versions.clear()
+                    self._positions.clear()
                     self.head = connection.execute(schema.SELECT_HEAD).fetchone()[0]
-                judge = Judge(Ledger(connection, commits, self._versions, self.head), self.head)
-                committed = [judge.judge(commit) for commit in commits]
-                if judge.empty:
+                group = write_group(
+                    connection,
+                    commits,
+                    head=self.head,
+                    versions=self._versions,
+                    inline=self.inline,
+                    positions=self._positions,
+                )
+                if group.empty:
                     self._rollback()
-                    return committed
-                self._put(judge)
+                    return group.answers
             except BaseException:
                 self._rollback()
                 raise
@@ -180,11 +183,12 @@ class Writer:
             found = fault(error, self._path)
             raise (found if _is_fault(error) else error) from error
         self._commit()
-        self.head = judge.head
-        self._versions.update(judge.versions)
+        self.head = group.head
+        self._versions.update(group.versions)
+        self._positions.update(group.checkpoints)
         if len(self._versions) > VERSIONS:
             self._versions.clear()
-        return committed
+        return group.answers
 
     def _others_wrote(self) -> bool:
         """Whether another connection has committed since this one looked last.
@@ -195,64 +199,6 @@ class Writer:
         now: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
         before, self._data_version = self._data_version, now
         return now != before
-
-    def _put(self, judge: Judge) -> None:
-        """The group's writes, each kind in one go."""
-        connection = self.connection
-        if judge.events:
-            insert_many(
-                connection,
-                *schema.EVENTS,
-                [
-                    (
-                        event.position,
-                        event.tenant,
-                        event.stream,
-                        event.version,
-                        event.name,
-                        event.schema,
-                        event.data,
-                        event.time,
-                        event.causation,
-                        None if event.correlation == event.causation else event.correlation,
-                        event.principal,
-                    )
-                    for event, _ in judge.events
-                ],
-            )
-            tags = [
-                (event.tenant, tag, event.position)
-                for event, new in judge.events
-                if new.tags
-                for tag in new.tags
-            ]
-            if tags:
-                insert_many(connection, *schema.TAGS, tags)
-        if judge.outcomes:
-            # The machine's time: an app's own clock may be years away, or leap.
-            now = time.time_ns() // 1000
-            insert_many(
-                connection,
-                *schema.OUTCOMES,
-                [
-                    (
-                        tenant,
-                        settled.id,
-                        settled.fingerprint,
-                        settled.position,
-                        settled.stream,
-                        settled.version,
-                        settled.count,
-                        None if settled.refusal is None else _encode(settled.refusal).decode(),
-                        now,
-                    )
-                    for tenant, settled in judge.outcomes
-                ],
-            )
-        for rows in judge.rows:
-            write_rows(connection, rows)
-        for advance in judge.advances:
-            connection.execute(schema.UPSERT_CHECKPOINT, (advance.checkpoint, advance.position))
 
     def _begin(self) -> None:
         """Takes the write lock; where others wanted it lately, not before they had a chance."""
