@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from diptych.write.boundary import Boundary
     from diptych.write.decider import Decider
     from diptych.write.event_sourced import EventSourced
+    from diptych.write.handlers import Handlers
 
 __all__ = [
     "Allow",
@@ -48,6 +49,7 @@ __all__ = [
     "DiptychError",
     "EventSourced",
     "Fault",
+    "Handlers",
     "IdReused",
     "InvalidMessage",
     "Limits",
@@ -88,6 +90,7 @@ if not TYPE_CHECKING:  # a checker sees the imports above, and so a name that is
         "diptych.write.boundary": ("Boundary",),
         "diptych.write.decider": ("Decider",),
         "diptych.write.event_sourced": ("EventSourced",),
+        "diptych.write.handlers": ("Handlers",),
     }
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

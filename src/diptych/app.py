@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
 from diptych.adapters.opening import refuse_unknown
 from diptych.adapters.system import SystemChance, SystemClock, UuidV7
-from diptych.errors import Fault, ForeignStore, NestedCall, NotOpen, NotSettled, Refused
+from diptych.errors import Fault, ForeignStore, JoinFailed, NestedCall, NotOpen, NotSettled, Refused
 from diptych.log.upcast import Upcast
 from diptych.message import (
     ANONYMOUS,
@@ -30,6 +31,8 @@ from diptych.running import Limits, Ports, Provide, Running
 from diptych.security.policy import May
 from diptych.subscription.feed import Log
 from diptych.wiring import Wiring
+from diptych.write.handling import handling
+from diptych.write.joining import Joining, JoinUnit
 from diptych.write.model import WriteModel
 
 R = TypeVar("R")
@@ -154,7 +157,7 @@ class App:
             StoreFault: The store failed; nothing was changed, except for `CommitUnknown`.
         """
         opened = self._opened
-        if opened.dispatch.deciding is not None or answering.get():
+        if opened.dispatch.deciding is not None or answering.get() or handling.get():
             raise NestedCall("execute")
         return opened.dispatch.execute(
             command, id=id, seen=seen, principal=principal or ANONYMOUS, deadline=deadline
@@ -207,6 +210,39 @@ class App:
             accept_stale=True,
         )
 
+    def join(
+        self, session: Any, *, principal: Principal | None = None
+    ) -> AbstractAsyncContextManager[JoinUnit]:
+        """Records events inside an SQLAlchemy transaction that the caller owns.
+
+        The block takes the store's write lock, so what is read in it stays true until the session
+        commits; keep it short. Rows and events are committed together by the session, or not at
+        all. `unit.receipt` is there after the block.
+
+            async with sessions.begin() as session, app.join(session) as unit:
+                session.add(order)
+                unit.record(OrderPlaced("o1"), stream="order:o1")
+
+        Args:
+            session: An AsyncSession on the store's own database.
+
+        Raises:
+            JoinFailed: The session's transaction cannot carry events.
+            ForeignStore: It is on another database.
+            StreamConflict: A stream is not at the version that was expected.
+        """
+        return self.joining.join(session, principal or ANONYMOUS)
+
+    @property
+    def joining(self) -> Joining:
+        """For facades: joins sessions of either kind."""
+        joining = self._opened.joining
+        if joining is None:
+            raise JoinFailed(
+                f"{self.store!r} keeps no tables of yours. Use store='sqlite:///file.db'."
+            )
+        return joining
+
     async def settled(self, *, timeout: float = 10.0) -> None:
         """Returns when nothing is due in this app: every view has taken in the whole log.
 
@@ -238,7 +274,7 @@ class App:
 
     def _queries(self, call: str) -> Queries:
         opened = self._opened
-        if opened.dispatch.deciding is not None:
+        if opened.dispatch.deciding is not None or handling.get():
             raise NestedCall(call)
         return opened.queries
 

@@ -16,6 +16,8 @@
         ├── ProjectionFailed    a view cannot take an event, and stands before it
         ├── NotSettled          `settled` ran out of time
         ├── DeadlineExceeded    the command's deadline passed before it was carried out
+        ├── HandlerTooSlow      a handler held the writer's turn for too long
+        ├── JoinFailed          a session of the user's cannot carry events
         ├── Overloaded          too many commands wait already
         ├── NestedCall          the app was called from inside a decision or an answer
         ├── NotOpen             the app is used outside `async with`
@@ -246,6 +248,23 @@ class DeadlineExceeded(Fault):
         self.deadline = deadline
 
 
+class HandlerTooSlow(Fault):
+    """A handler held the writer's turn for too long; nothing of it has happened."""
+
+    def __init__(self, handler: str, seconds: float) -> None:
+        super().__init__(
+            f"handler {handler} held the writer's turn for more than {seconds:g} s and was cut "
+            "off. Await nothing but its session there: do other work before or after the command, "
+            "or raise Handlers(seconds=…)."
+        )
+        self.handler = handler
+        self.seconds = seconds
+
+
+class JoinFailed(Fault):
+    """A session that the user owns cannot carry events; none were recorded."""
+
+
 class Overloaded(Fault):
     """More commands wait than the limit allows; this one was not taken."""
 
@@ -261,8 +280,8 @@ class NestedCall(Fault):
 
     def __init__(self, call: str) -> None:
         super().__init__(
-            f"app.{call} inside a decision or an answer would wait for itself. "
-            "Return events from a decision; let the caller make the next call."
+            f"app.{call} inside a decision, a handler or an answer would wait for itself. "
+            "Return events; let the caller make the next call."
         )
         self.call = call
 

@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Parameter, signature, unwrap
 from types import FunctionType, NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Never, TypeVar, Union, get_args, get_origin
 
 from diptych.errors import WiringError
 
@@ -109,6 +109,39 @@ def members(annotation: Any) -> list[Any]:
     if get_origin(annotation) in (Union, UnionType):
         return [m for part in get_args(annotation) for m in members(part)]
     return [] if annotation is NoneType else [annotation]
+
+
+def returned_by(function: Callable[..., Any]) -> list[type]:
+    """The event classes that a function says it returns: `list[A | B]`; none for None.
+
+    Raises:
+        WiringError: There is no such annotation.
+    """
+    plain = unwrap(function)
+    name = name_of(function)
+    annotation = signature(plain).return_annotation
+    if annotation is Parameter.empty:
+        raise WiringError(
+            f"{name} does not say what it returns. Annotate it: `-> list[OrderPlaced]`, "
+            "`-> list[A | B]`, or `-> None` where it gives no events."
+        )
+    found = resolve(function, "return", annotation)
+    if found is None or found is NoneType:
+        return []
+    if get_origin(found) not in (list, tuple, Sequence):
+        raise WiringError(
+            f"{name} returns {found!r}. Let it return a list: `-> list[OrderPlaced]`."
+        )
+    types = [m for part in get_args(found) if part is not Ellipsis for m in members(part)]
+    for type_ in types:
+        if type_ is Never:
+            return []
+        if not isinstance(type_, type) or type_ is object:
+            raise WiringError(
+                f"{name} returns {type_!r}, which is no event class. "
+                "Name the events: `-> list[OrderPlaced]`."
+            )
+    return types
 
 
 def routes(

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from diptych.adapters.opening import build_store
 from diptych.errors import WiringError
-from diptych.log.port import Store
+from diptych.log.port import Joins, Store, Units, UserTables
 from diptych.message import Chance, Clock, Ids, Position
 from diptych.read.port import Shape, ViewStore
 from diptych.read.projecting import Projecting
@@ -20,6 +20,8 @@ from diptych.read.query import Queries
 from diptych.subscription.runner import Runner
 from diptych.wiring import Wiring
 from diptych.write.dispatch import Dispatch
+from diptych.write.handlers import Handlers
+from diptych.write.joining import Joining
 
 Provide: TypeAlias = Mapping[type, Callable[[], AbstractAsyncContextManager[Any]]]
 """By type, how to open what functions may ask for: `{Smtp: open_smtp}`."""
@@ -90,6 +92,12 @@ class Running:
         )
         self.store: Store = store
         self._views: ViewStore | None = views
+        _refuse_unlent(wiring, store, url)
+        if wiring.tables and not isinstance(store, UserTables):
+            raise WiringError(
+                f"{url!r} keeps no tables of yours (Tables, Handlers, Rows). Use a database: "
+                "store='sqlite:///file.db'."
+            )
         followers = {
             shape.checkpoint: Projecting(wiring.views[row], shape, views, wiring.codec)
             for row, shape in wiring.shapes.items()
@@ -118,6 +126,11 @@ class Running:
             states=limits.states,
             policy=wiring.policy,
         )
+        self.joining = (
+            Joining(store, wiring.codec, ports.clock, ports.ids, self.dispatch.receipts)
+            if isinstance(store, Joins)
+            else None
+        )
         self.queries = Queries(
             wiring.context,
             wiring.answerers,
@@ -138,6 +151,8 @@ class Running:
         try:
             await self.store.open(self._wiring.context, self._wiring.stamps())
             self._stack.push_async_callback(self.store.close)
+            if self._wiring.tables and isinstance(self.store, UserTables):
+                await self.store.create_tables(self._wiring.tables)
             if self._views is not None:
                 await self._views.open(tuple(self._wiring.shapes.values()), inline=self._inline)
                 self._stack.push_async_callback(self._views.close)
@@ -186,3 +201,18 @@ class Running:
             for name, runner in self._runners.items()
             if runner.position < head
         ]
+
+
+def _refuse_unlent(wiring: Wiring, store: Store, url: str) -> None:
+    """Handlers need a store that lends the session they ask for."""
+    for model in wiring.models:
+        if not isinstance(model, Handlers):
+            continue
+        for command in model.commands:
+            session = model.session(command)
+            if not isinstance(store, Units) or not store.lends(session):
+                raise WiringError(
+                    f"{model!r}: {url!r} lends no {session.__name__}. Use "
+                    "store='sqlite:///file.db', and annotate the session as "
+                    "sqlalchemy.ext.asyncio.AsyncSession."
+                )

@@ -13,9 +13,11 @@ from diptych.part import Part
 from diptych.read.model import ReadModel
 from diptych.read.port import Shape
 from diptych.read.query import Answerer, queries_of
+from diptych.read.tables import Tables
 from diptych.read.view import View
 from diptych.security.policy import NOBODY, Policy, policies, refuse_idle
 from diptych.write.boundary import Boundary
+from diptych.write.handlers import Handlers
 from diptych.write.model import WriteModel
 
 
@@ -77,6 +79,13 @@ class Wiring:
                     f"policy on {type_.__name__} wants a state, but a query has none. "
                     "Write it as (principal, query)."
                 )
+
+    @property
+    def tables(self) -> tuple[Any, ...]:
+        """SQLAlchemy's metadata of the tables that users own, each once."""
+        given = [model.tables for model in self.models if isinstance(model, Handlers)]
+        given += [read.metadata for read in self.reads if isinstance(read, Tables)]
+        return tuple({id(one): one for one in given if one is not None}.values())
 
     def policy(self, message: type) -> Policy | None:
         """Who may send this command or ask this query; None where everybody may."""

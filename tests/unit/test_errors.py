@@ -30,6 +30,7 @@ EXAMPLES: list[DiptychError] = [
     errors.ProjectionFailed("view a@1", 5, "added", LookupError("x")),
     errors.NotSettled(["view a@1 is at 5 of 9"]),
     errors.DeadlineExceeded("put", "2026-07-01T12:00:00+00:00"),
+    errors.HandlerTooSlow("place_order", 2.0),
     errors.Overloaded(100),
     errors.NestedCall("execute"),
     errors.NotOpen("bank"),

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from copy import copy
+from typing import Any
 
 from diptych.errors import BadResult, DiptychError, Overloaded, StoreFault, StoreUnavailable
 from diptych.log.commit import Commit, Committed
@@ -23,6 +24,9 @@ GROUP_BYTES = 1 << 20
 
 Pending = tuple[Commit, asyncio.Future[Committed]]
 """A commit and who waits for it."""
+
+Waiting = tuple[Commit | None, asyncio.Future[Any]]
+"""A commit, or None for somebody who will write by himself; and who waits."""
 
 Answers = Sequence[Committed | BaseException]
 
@@ -70,7 +74,7 @@ class GroupCommitter:
     def __init__(self, write: Callable[[list[Pending]], None], *, waiting: int) -> None:
         self._write = write
         self._limit = waiting
-        self._waiting: deque[Pending] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._taken = 0
         """Commits that are not yet answered."""
         self._writing = False
@@ -86,18 +90,46 @@ class GroupCommitter:
         Raises:
             Overloaded: Too many wait.
         """
+        self._take()
+        future: asyncio.Future[Committed] = self._loop.create_future()
+        self._waiting.append((commit, future))
+        return future
+
+    async def turn(self) -> None:
+        """Returns when it is the caller's turn to write: first come, first served with the groups.
+
+        Nothing else is written until `end_turn`.
+
+        Raises:
+            Overloaded: Too many wait.
+        """
+        self._take()
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append((None, future))
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.end_turn()  # it had just come
+            raise
+
+    def end_turn(self) -> None:
+        """The next one may write."""
+        self._taken -= 1
+        self._writing = False
+        self._asked = True
+        self._loop.call_soon(self._next)
+
+    def _take(self) -> None:
         if self._closed:
             raise StoreUnavailable("the store is closed. Open the app again.")
         if self._taken >= self._limit:
             raise Overloaded(self._taken)
         self._taken += 1
-        future: asyncio.Future[Committed] = self._loop.create_future()
-        self._waiting.append((commit, future))
         if not self._asked and not self._writing:
             self._asked = True
             self._idle.clear()
             self._loop.call_soon(self._next)
-        return future
 
     @property
     def idle(self) -> bool:
@@ -121,20 +153,36 @@ class GroupCommitter:
 
     def _next(self) -> None:
         self._asked = False
-        if not self._waiting:
-            self._idle.set()
-            return
+        while self._waiting:
+            commit, future = self._waiting[0]
+            if commit is not None:
+                self._writing = True
+                self._write(self._group())
+                return
+            self._waiting.popleft()
+            if not future.done():
+                self._writing = True
+                future.set_result(None)
+                return
+            self._taken -= 1  # it did not wait for its turn
+        self._idle.set()
+
+    def _group(self) -> list[Pending]:
+        """What goes together: up to the next one who writes by himself."""
         group: list[Pending] = []
         size = 0
         while self._waiting and len(group) < GROUP:
-            for append in self._waiting[0][0].appends:
+            commit, future = self._waiting[0]
+            if commit is None:
+                break
+            for append in commit.appends:
                 for event in append.events:
                     size += len(event.data)
             if group and size > GROUP_BYTES:
                 break
-            group.append(self._waiting.popleft())
-        self._writing = True
-        self._write(group)
+            self._waiting.popleft()
+            group.append((commit, future))
+        return group
 
     async def close(self) -> None:
         """Takes nothing more; returns when all that was taken is answered."""

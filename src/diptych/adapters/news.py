@@ -26,6 +26,7 @@ class News:
         self._head: Position = 0
         self._waiters: list[tuple[Position, asyncio.Future[None]]] = []
         self._poll: asyncio.Task[None] | None = None
+        self._nudging: asyncio.Task[None] | None = None
         self._closed = False
 
     async def wait(self, after: Position) -> None:
@@ -48,6 +49,15 @@ class News:
         for after, future in waiting:
             if after < head and not future.done():
                 future.set_result(None)
+
+    def nudge(self) -> None:
+        """Somebody may have moved the head: asks at once instead of at the next poll."""
+        if not self._closed and self._waiters:
+            self._nudging = asyncio.get_running_loop().create_task(self._ask_once())
+
+    async def _ask_once(self) -> None:
+        with suppress(Fault):  # the next poll asks again
+            self.tell(await self._ask())
 
     def close(self) -> None:
         """Nobody waits any more."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Generic, TypeVar
@@ -52,19 +53,16 @@ class Worker:
         if self._closing:
             raise NotOpen(self._owner)
         future: asyncio.Future[T] = self._loop.create_future()
-
-        def done(result: Any, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
         if not self._gathered:
             self._loop.call_soon(self._hand_over)
         self._under_way += 1
-        self._gathered.append((work, done))
+        self._gathered.append((work, partial(_settle, future)))
+        return future
+
+    def call(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """The result of `work`, which starts at once."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self.begin(work, partial(_settle, future))
         return future
 
     def begin(self, work: Callable[[], T], done: Callable[[T, BaseException | None], None]) -> None:
@@ -154,6 +152,15 @@ class Gather(Generic[Q, A]):
 
         worker, many = self._choose()
         worker.begin(lambda: many(requests), done)
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 def _ignore(_: Any, error: BaseException | None) -> None:

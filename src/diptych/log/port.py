@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from typing import Protocol, runtime_checkable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Raw, Struct
 
@@ -144,4 +145,88 @@ class Wakes(Protocol):
 
     async def wait_for_news(self, after: Position) -> None:
         """Returns when the head is beyond `after`, whoever wrote. May return early."""
+        ...
+
+
+class Unit(Protocol):
+    """One transaction that somebody else's statements share with a commit."""
+
+    session: Any
+    """Of the type that was asked for."""
+
+    settled: Settled | None
+    """The stored outcome of the command, where its id was given."""
+
+    head: Position
+    """Of the log, when the transaction began; nothing comes in between."""
+
+    async def undo(self) -> None:
+        """Takes back what the session did; the transaction goes on."""
+        ...
+
+    async def commit(self, commit: Commit) -> Committed:
+        """Commits it with what the session did, or neither. Ends the transaction.
+
+        Raises:
+            BadResult: The session was committed or rolled back by hand.
+            CommitUnknown, StoreFault: As for `Store.commit`.
+        """
+        ...
+
+
+@runtime_checkable
+class Units(Protocol):
+    """A store that lends sessions for its own transactions."""
+
+    def lends(self, session: type) -> bool:
+        """Whether it can give a session of this type."""
+        ...
+
+    def unit(
+        self, session: type, *, tenant: str, id: str | None
+    ) -> AbstractAsyncContextManager[Unit]:
+        """Waits for its turn, and begins a transaction that nobody else writes in.
+
+        Left without a commit, nothing of it has happened.
+
+        Args:
+            id: Of the command, whose outcome is looked up first; None where it was drawn.
+        """
+        ...
+
+
+@runtime_checkable
+class UserTables(Protocol):
+    """A store that keeps its users' own tables in its database."""
+
+    async def create_tables(self, metadata: Sequence[Any]) -> None:
+        """Creates what is missing.
+
+        Args:
+            metadata: SQLAlchemy's.
+        """
+        ...
+
+
+@runtime_checkable
+class Joins(Protocol):
+    """A store that can commit inside a transaction which its user owns, on the same database.
+
+    Its methods block, and run where the session runs.
+    """
+
+    def begin_join(self, session: Any) -> None:
+        """Takes the write lock in the session's transaction.
+
+        Raises:
+            JoinFailed: That transaction cannot carry events.
+            ForeignStore: It is on another database.
+        """
+        ...
+
+    def end_join(self, session: Any, commit: Commit) -> Committed:
+        """Judges a commit and writes it into the session's transaction.
+
+        Appended means that it happens if the session commits.
+        """
         ...

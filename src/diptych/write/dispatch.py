@@ -7,14 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, assert_never
 
-import msgspec
-
 from diptych.errors import (
     BadResult,
     CommitUnknown,
     DeadlineExceeded,
     ForeignStore,
-    IdReused,
     InvalidMessage,
     MessageTooLarge,
     Overloaded,
@@ -30,7 +27,6 @@ from diptych.log.commit import (
     Conflict,
     NewEvent,
     Outcome,
-    Refusal,
     Settled,
 )
 from diptych.log.messages import MessageType, is_plain, message_type
@@ -42,7 +38,10 @@ from diptych.security.policy import Policy
 from diptych.write.boundary import Boundary
 from diptych.write.boundary_ground import BoundaryGround
 from diptych.write.decider import as_events
+from diptych.write.handlers import Handlers
+from diptych.write.handling import Handling, Order
 from diptych.write.model import WriteModel
+from diptych.write.receipts import Receipts, refusal_of
 from diptych.write.standing import Ground, Standing
 from diptych.write.stream_ground import StreamGround
 
@@ -71,6 +70,7 @@ class _Entry:
         "policy",
         "policy_on_state",
         "prepare",
+        "route",
         "wants_context",
     )
 
@@ -78,13 +78,15 @@ class _Entry:
         self,
         message: MessageType[Any],
         model: WriteModel,
-        ground: Ground,
+        ground: Ground | None,
         route: Route,
         policy: Policy | None,
     ) -> None:
         self.message = message
         self.model = model
         self.ground = ground
+        """None where a handler does all by itself."""
+        self.route = route
         self.function = route.function
         self.wants_context = route.wants_facts
         self.prepare = model.prepare.get(message.type)
@@ -122,6 +124,8 @@ class Dispatch:
         policy: Callable[[type], Policy | None],
     ) -> None:
         self._context = context
+        self.receipts = self._receipts = Receipts(context, store, codec)
+        self._handling = Handling(store, codec, clock, self._receipts)
         self._store = store
         self._codec = codec
         self._clock = clock
@@ -155,7 +159,7 @@ class Dispatch:
             raise Overloaded(self._under_way)
         if self.before is not None:
             await self.before()
-        message, ground = entry.message, entry.ground
+        message = entry.message
         command, data = message.check(command)
         if len(data) > self._payload:
             raise MessageTooLarge(message.name, len(data), self._payload)
@@ -170,9 +174,15 @@ class Dispatch:
         if entry.policy is not None:
             entry.policy.check(message.name, principal, command)
         tenant = principal.tenant
+        ground = entry.ground
         attempt = 0
         self._under_way += 1
         try:
+            if ground is None:
+                at = None if seen is None else seen.position
+                order = Order(message.name, command, id, outcome, principal, at, deadline)
+                assert isinstance(entry.model, Handlers)
+                return await self._handling.carry_out(entry.model, entry.route, order)
             while True:
                 attempt += 1
                 standing = None if seen is not None else ground.at_hand(tenant, command)
@@ -180,7 +190,7 @@ class Dispatch:
                     standing = await ground.stand(tenant, command, alone=seen is not None)
                 if seen is not None:
                     # What comes after this look makes the commit itself fail: no gap is left.
-                    await self._refuse_unseen(entry, command, id, outcome, seen, tenant)
+                    await self._refuse_unseen(entry, ground, command, id, outcome, seen, tenant)
                 now = self._clock.now()
                 if deadline is not None and now > deadline:
                     raise DeadlineExceeded(message.name, deadline.isoformat())
@@ -196,7 +206,7 @@ class Dispatch:
                     if not drawn:  # the first time may have gone well: that is the answer then
                         settled = await self._store.outcome(tenant, id)
                         if settled is not None:
-                            return await self._repeat(settled, outcome, tenant)
+                            return await self._receipts.repeat(settled, outcome, tenant)
                     raise
                 try:
                     committed = await self._store.commit(commit)
@@ -216,17 +226,9 @@ class Dispatch:
                         if refused is not None:
                             refused.position = committed.position
                             raise refused
-                        return Receipt(
-                            context=self._context,
-                            epoch=self._store.epoch,
-                            position=committed.position,
-                            command_id=id,
-                            stream=standing.stream,
-                            version=committed.versions[0],
-                            events=tuple(events),
-                        )
+                        return self._receipts.of(id, standing.stream, committed, events)
                     case Settled():
-                        return await self._repeat(committed, outcome, tenant)
+                        return await self._receipts.repeat(committed, outcome, tenant)
                     case Conflict():
                         if attempt >= self._attempts:
                             raise StreamConflict(
@@ -339,7 +341,7 @@ class Dispatch:
             commit = Commit(appends=appends, condition=condition, tenant=cause.tenant)
             return commit, events, refused
         else:
-            outcome = Outcome(outcome.fingerprint, False, _refusal(refused))
+            outcome = Outcome(outcome.fingerprint, False, refusal_of(refused))
         commit = Commit(
             cause=cause,
             tenant=cause.tenant,
@@ -352,6 +354,7 @@ class Dispatch:
     async def _refuse_unseen(
         self,
         entry: _Entry,
+        ground: Ground,
         command: Any,
         id: str,
         outcome: Outcome,
@@ -365,41 +368,10 @@ class Dispatch:
         """
         if not outcome.drawn and await self._store.outcome(tenant, id) is not None:
             return  # a repetition: the commit will find it
-        missed = await entry.ground.missed(tenant, command, seen.position)
+        missed = await ground.missed(tenant, command, seen.position)
         merge = entry.model.merge
         if missed and not (merge is not None and merge(command, missed)):
             raise StreamConflict(entry.model.stream(command), seen.position, missed[-1].position)
-
-    async def _repeat(self, settled: Settled, outcome: Outcome, tenant: str) -> Receipt:
-        """What the command was answered the first time."""
-        if settled.fingerprint != outcome.fingerprint:
-            raise IdReused(settled.id)
-        if settled.refusal is not None:
-            refused = Refused(
-                settled.refusal.code, settled.refusal.message, **settled.refusal.values
-            )
-            refused.position = settled.position
-            raise refused
-        events: Sequence[Any] = ()
-        if settled.count:
-            events = [
-                self._codec.decode(stored)
-                for stored in await self._store.read_stream(
-                    tenant,
-                    settled.stream,
-                    after=settled.version - settled.count,
-                    limit=settled.count,
-                )
-            ]
-        return Receipt(
-            context=self._context,
-            epoch=self._store.epoch,
-            position=settled.position,
-            command_id=settled.id,
-            stream=settled.stream,
-            version=settled.version,
-            events=tuple(events),
-        )
 
     def _refuse_foreign(self, seen: Seen) -> None:
         if seen.context != self._context or seen.epoch != self._store.epoch:
@@ -419,8 +391,10 @@ def _entries(
 ) -> Mapping[type, _Entry]:
     entries: dict[type, _Entry] = {}
     for model in models:
-        ground: Ground
-        if isinstance(model, Boundary):
+        ground: Ground | None
+        if isinstance(model, Handlers):
+            ground = None
+        elif isinstance(model, Boundary):
             ground = BoundaryGround(model, codec, store, states)
         else:
             ground = StreamGround(model, codec, store, states)
@@ -428,11 +402,3 @@ def _entries(
             message = message_type(type_, names.take("command", type_))
             entries[type_] = _Entry(message, model, ground, route, policy(type_))
     return entries
-
-
-def _refusal(refused: Refused) -> Refusal:
-    try:
-        values: dict[str, Any] = msgspec.to_builtins(refused.values, str_keys=True)
-    except (TypeError, ValueError):
-        values = {name: str(value) for name, value in refused.values.items()}
-    return Refusal(refused.code, refused.message, values)

@@ -147,7 +147,7 @@ class MemoryStore:
                 self._under.setdefault((stored.tenant, tag), []).append(stored.position)
         for tenant, settled in judge.outcomes:
             self._outcomes[(tenant, settled.id)] = settled
-        if kept and self.tables is not None:
+        if kept and judge.events and self.tables is not None:
             self.tables.moved(judge.head)
         return answers
 

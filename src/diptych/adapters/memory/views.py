@@ -72,7 +72,8 @@ class MemoryViews(SqlViews):
         return [KeptInMemory(view, self._opened, self._log) for view in self._inline]
 
     def moved(self, head: Position) -> None:
-        self._moved([view.checkpoint for view in self._inline], head)
+        names = [view.checkpoint for view in self._inline]
+        self._moved(names, dict.fromkeys(names, head))
 
     def checkpoint_now(self, name: str) -> Position:
         row = self._opened.execute(schema.SELECT_CHECKPOINT, (name,)).fetchone()

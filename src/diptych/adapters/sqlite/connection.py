@@ -231,3 +231,19 @@ def fault(error: sqlite3.Error, path: Path | None) -> Fault:
             )
         case _:
             return StoreUnavailable(f"{where}: {error}.")
+
+
+def is_fault(error: sqlite3.Error) -> bool:
+    """Whether the store failed, not a statement."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+    )

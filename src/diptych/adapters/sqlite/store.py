@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -31,8 +32,14 @@ from diptych.adapters.worker import Gather, Worker
 from diptych.errors import ForeignStore, NotOpen, StoreUnavailable
 from diptych.log.commit import Commit, Committed, Settled, Tagged
 from diptych.log.names import Stamp, compare
-from diptych.log.port import Batch, Page, StoredEvent
+from diptych.log.port import Batch, Page, StoredEvent, Unit
 from diptych.message import Position
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+
+    from diptych.adapters.sqlite.join import Joiner
+    from diptych.adapters.sqlite.unit import Lender
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -144,6 +151,31 @@ class SqliteStore:
     async def wait_for_news(self, after: Position) -> None:
         await self._opened.news.wait(after)
 
+    def lends(self, session: type) -> bool:
+        return any(
+            base.__name__ == "AsyncSession" and base.__module__.startswith("sqlalchemy.ext.asyncio")
+            for base in session.__mro__
+        )
+
+    def unit(
+        self, session: type, *, tenant: str, id: str | None
+    ) -> AbstractAsyncContextManager[Unit]:
+        return self._opened.lender.unit(session, tenant=tenant, id=id)
+
+    def begin_join(self, session: Any) -> None:
+        self._opened.joiner.begin(session)
+
+    def end_join(self, session: Any, commit: Commit) -> Committed:
+        return self._opened.joiner.end(session, commit)
+
+    async def create_tables(self, metadata: Sequence[MetaData]) -> None:
+        from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+        from diptych.adapters.sql.ddl import ddl
+
+        dialect = SQLiteDialect_pysqlite()
+        await self.create([statement for one in metadata for statement in ddl(one, dialect)])
+
     async def create(self, statements: Sequence[str]) -> None:
         """Runs DDL (the tables of views) in one transaction."""
 
@@ -154,11 +186,13 @@ class SqliteStore:
         opened = self._opened
         await opened.writing.run(lambda: opened.writer.transact(work))
 
-    def keep(self, views: Sequence[InlineView], told: Callable[[Position], None]) -> None:
+    def keep(
+        self, views: Sequence[InlineView], told: Callable[[Mapping[str, Position]], None]
+    ) -> None:
         """From now on, these views are kept in the commit of the events themselves.
 
         Args:
-            told: Called in the loop's thread with the head, after each group.
+            told: Called in the loop's thread after each group, with where views are for certain.
         """
         opened = self._opened
         opened.writer.inline = tuple(views)
@@ -194,12 +228,14 @@ class _Open:
         self._connection = connection
         self._reading = reading
         self.writer = writer
-        self.told: Callable[[Position], None] | None = None
+        self.told: Callable[[Mapping[str, Position]], None] | None = None
         self.writing = writing
         self.pages = Gather(lambda: self._free(read_pages))
         self.tagged = Gather(lambda: self._free(read_tagged))
         self.committer = GroupCommitter(self._write, waiting=waiting)
         self.news = News(self.head)
+        self._lender: Lender | None = None
+        self._joiner: Joiner | None = None
 
     def _write(self, group: list[Pending]) -> None:
         commits = [commit for commit, _ in group]
@@ -218,10 +254,32 @@ class _Open:
 
         self.writing.begin(lambda: self.writer.write(commits), done)
 
+    @property
+    def lender(self) -> Lender:
+        """Who lends sessions; SQLAlchemy is loaded here and not before."""
+        if self._lender is None:
+            from diptych.adapters.sqlite.unit import Lender
+
+            self._lender = Lender(self._path, self.writer, self.writing, self.committer, self._tell)
+        return self._lender
+
+    @property
+    def joiner(self) -> Joiner:
+        """Who joins users' sessions; in whatever thread they run."""
+        if self._joiner is None:
+            from diptych.adapters.sqlite.join import Joiner
+
+            self._joiner = Joiner(self._path, lambda: self.writer.inline, self._nudge)
+        return self._joiner
+
+    def _nudge(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self.news.nudge)
+
     def _tell(self) -> None:
         self.news.tell(self.writer.head)
         if self.writer.inline and self.told is not None:
-            self.told(self.writer.head)
+            self.told(self.writer.positions)
 
     def _is_at_rest(self) -> bool:
         """Whether nothing else is to be done in this turn of the loop or the next, as far as is known.

@@ -117,10 +117,10 @@ class SqlViews:
         names = [shape for shape in shapes if shape.checkpoint in inline]
         return [InlineView(inline[shape.checkpoint], self.tables.of(shape)) for shape in names]
 
-    def _moved(self, checkpoints: Sequence[str], position: Position) -> None:
-        """Inline views are there, with the commit that is there."""
+    def _moved(self, checkpoints: Sequence[str], positions: Mapping[str, Position]) -> None:
+        """Inline views are there, with the commits that are there."""
         for checkpoint in checkpoints:
-            self._news[checkpoint].tell(position)
+            self._news[checkpoint].tell(positions.get(checkpoint, 0))
 
     def table(self, shape: Shape) -> Any:
         return self.tables.sql(shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -16,15 +16,17 @@ from diptych.adapters.sqlite.connection import (
     WAL_PAGES,
     connect,
     fault,
+    is_fault,
     is_locked,
     make_durable,
     patiently,
     refuse_foreign,
 )
-from diptych.adapters.sqlite.group import InlineView, write_group
+from diptych.adapters.sqlite.group import Group, InlineView, write_group
+from diptych.adapters.sqlite.ledger import settled_of
 from diptych.adapters.sqlite.reading import LONGEST
 from diptych.errors import CommitUnknown, Fault
-from diptych.log.commit import Commit, Committed
+from diptych.log.commit import Appended, Commit, Committed, Settled
 from diptych.message import Position
 
 T = TypeVar("T")
@@ -88,8 +90,9 @@ class Writer:
         self._data_version = UNKNOWN
         self._polite = 0
         self._versions: dict[tuple[str, str], int] = {}
-        self._positions: dict[str, Position] = {}
-        """Of views, as far as they are known for certain."""
+        self.positions: Mapping[str, Position] = {}
+        """Of views, as far as they are known for certain. Never changed in place: the loop's
+        thread looks at it."""
         self.inline: Sequence[InlineView] = ()
         self._since_sweep = 0
         self._sweep_from = ("", "")
@@ -156,23 +159,12 @@ class Writer:
         return carry_out([commit], self._write)[0]
 
     def _write(self, commits: Sequence[Commit]) -> Answers:
-        connection = self.connection
         try:
-            if not connection.in_transaction:
+            if not self.connection.in_transaction:
                 self._begin()
             try:
-                if self._others_wrote():
-                    self._versions.clear()
-                    self._positions.clear()
-                    self.head = connection.execute(schema.SELECT_HEAD).fetchone()[0]
-                group = write_group(
-                    connection,
-                    commits,
-                    head=self.head,
-                    versions=self._versions,
-                    inline=self.inline,
-                    positions=self._positions,
-                )
+                self._look_around()
+                group = self._put(commits)
                 if group.empty:
                     self._rollback()
                     return group.answers
@@ -181,14 +173,92 @@ class Writer:
                 raise
         except sqlite3.Error as error:
             found = fault(error, self._path)
-            raise (found if _is_fault(error) else error) from error
+            raise (found if is_fault(error) else error) from error
         self._commit()
+        self._remember(group)
+        return group.answers
+
+    def begin_unit(self, tenant: str, id: str | None) -> Settled | None:
+        """Begins a transaction for somebody else's statements.
+
+        Args:
+            id: Of a command; None where nobody can have sent it before.
+
+        Returns:
+            The command's stored outcome.
+        """
+        try:
+            self._begin()
+            try:
+                self._look_around()
+                self.connection.execute("SAVEPOINT diptych")
+                if id is None:
+                    return None
+                row = self.connection.execute(schema.SELECT_OUTCOME, (tenant, id)).fetchone()
+                return None if row is None else settled_of(row)
+            except BaseException:
+                self._rollback()
+                raise
+        except sqlite3.Error as error:
+            raise fault(error, self._path) from error
+
+    def undo_unit(self) -> None:
+        """Takes back all statements since `begin_unit`; the lock stays."""
+        self.connection.execute("ROLLBACK TO diptych")
+
+    def commit_unit(self, commit: Commit) -> Committed:
+        """Judges and writes one commit, and commits it with the statements before it.
+
+        Raises:
+            BaseException: What poisons it; nothing is left of it or of the statements.
+        """
+        try:
+            try:
+                group = self._put([commit])
+                (answer,) = group.answers
+                if isinstance(answer, BaseException):
+                    raise answer
+                if not isinstance(answer, Appended):
+                    self._rollback()
+                    return answer
+            except BaseException:
+                self._rollback()
+                raise
+        except sqlite3.Error as error:
+            raise fault(error, self._path) from error
+        self._commit()
+        self._remember(group)
+        return answer
+
+    def end_unit(self) -> None:
+        """Whatever was not committed has not happened."""
+        self._rollback_quietly()
+
+    def _look_around(self) -> None:
+        """Under the lock: forgets what others may have changed since."""
+        if self._others_wrote():
+            self._versions.clear()
+            self.positions = {}
+            self.head = self.connection.execute(schema.SELECT_HEAD).fetchone()[0]
+
+    def _put(self, commits: Sequence[Commit]) -> Group:
+        return write_group(
+            self.connection,
+            commits,
+            head=self.head,
+            versions=self._versions,
+            inline=self.inline,
+            positions=self.positions,
+        )
+
+    def _remember(self, group: Group) -> None:
+        """What is committed now is known for certain."""
         self.head = group.head
         self._versions.update(group.versions)
-        self._positions.update(group.checkpoints)
+        if group.checkpoints:
+            self.positions = {**self.positions, **group.checkpoints}
         if len(self._versions) > VERSIONS:
             self._versions.clear()
-        return group.answers
 
     def _others_wrote(self) -> bool:
         """Whether another connection has committed since this one looked last.
@@ -283,19 +353,3 @@ class Writer:
             "DELETE FROM diptych_outcomes WHERE tenant = ? AND id = ?",
             [(tenant, id) for tenant, id, written in rows if written < oldest],
         )
-
-
-def _is_fault(error: sqlite3.Error) -> bool:
-    """Whether the store failed, not one of the commits."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-    )

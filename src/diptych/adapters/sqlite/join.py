@@ -1,0 +1,134 @@
+"""Commits inside a transaction that somebody else owns, on that one's own connection."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from diptych.adapters.sqlite import schema
+from diptych.adapters.sqlite.connection import fault, is_locked
+from diptych.adapters.sqlite.group import InlineView, write_group
+from diptych.errors import ForeignStore, JoinFailed
+from diptych.log.commit import Commit, Committed
+
+FULL = 2
+
+LOCK = "UPDATE diptych_store SET fences = fences WHERE id = 1"
+"""Takes the write lock, wherever the transaction was begun."""
+
+
+class Borrowed:
+    """A connection of SQLAlchemy's, for the engine's own statements."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
+        return self._connection.exec_driver_sql(sql, tuple(parameters))
+
+
+class Joiner:
+    """Joins sessions to the log in one file. Its methods run where the session runs.
+
+    Args:
+        inline: The views that are kept with the events, as of now.
+        told: Called after the session has committed, in whatever thread it does.
+    """
+
+    def __init__(
+        self, path: Path, inline: Callable[[], Sequence[InlineView]], told: Callable[[], None]
+    ) -> None:
+        self._path = path
+        self._inline = inline
+        self._told = told
+
+    def begin(self, session: Session) -> None:
+        """Takes the write lock in the session's transaction.
+
+        Raises:
+            ForeignStore: The session is on another database.
+            JoinFailed: Its transaction cannot carry events.
+        """
+        connection = session.connection()
+        if connection.dialect.name != "sqlite":
+            raise ForeignStore(
+                f"the session is on {connection.dialect.name}, the log in {self._path}."
+            )
+        borrowed = Borrowed(connection)
+        names = {row[1]: row[2] for row in borrowed.execute("PRAGMA database_list").fetchall()}
+        if not names.get("main") or not os.path.samefile(names["main"], self._path):
+            raise ForeignStore(
+                f"the session is on {names.get('main') or 'a database in memory'}, the log is in "
+                f"{self._path}. Rows and events commit together in one file only."
+            )
+        if borrowed.execute("PRAGMA synchronous").fetchone()[0] < FULL:
+            raise JoinFailed(
+                "the session's connection has PRAGMA synchronous below FULL, so a power cut could "
+                "take events that were answered for. Leave it at FULL (SQLite's default)."
+            )
+        try:
+            borrowed.execute(LOCK)
+        except DBAPIError as error:
+            raise self._named(error) from error
+        driver: Any = connection.connection.driver_connection
+        if not driver.in_transaction:
+            raise JoinFailed(
+                "the session's connection commits each statement by itself (autocommit). "
+                "Join a session whose engine begins transactions."
+            )
+
+    def end(self, session: Session, commit: Commit) -> Committed:
+        """Judges the commit and writes it; it happens if the session commits.
+
+        Raises:
+            Exception: What poisons it; the session's own work is as it was.
+        """
+        session.flush()
+        borrowed = Borrowed(session.connection())
+        borrowed.execute("SAVEPOINT diptych_join")
+        try:
+            group = write_group(
+                borrowed,
+                [commit],
+                head=borrowed.execute(schema.SELECT_HEAD).fetchone()[0],
+                versions={},
+                inline=self._inline(),
+                positions={},
+            )
+            (answer,) = group.answers
+            if isinstance(answer, BaseException):
+                raise answer
+        except BaseException:
+            borrowed.execute("ROLLBACK TO diptych_join")
+            borrowed.execute("RELEASE diptych_join")
+            raise
+        borrowed.execute("RELEASE diptych_join")
+        event.listen(session, "after_commit", self._committed, once=True)
+        return answer
+
+    def _committed(self, session: Session) -> None:
+        self._told()
+
+    def _named(self, error: DBAPIError) -> Exception:
+        cause = error.orig
+        if isinstance(cause, sqlite3.Error):
+            if cause.sqlite_errorcode == sqlite3.SQLITE_BUSY_SNAPSHOT:
+                return JoinFailed(
+                    "the session has read before somebody else wrote, so it cannot write any more. "
+                    "Join it before it reads: `async with app.join(session)` comes first."
+                )
+            if is_locked(cause):
+                return JoinFailed(
+                    "somebody else held the write lock for longer than the session's connection "
+                    "waits. Raise connect_args={'timeout': …}, and keep transactions short."
+                )
+            return fault(cause, self._path)
+        return error

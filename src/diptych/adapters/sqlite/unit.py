@@ -1,0 +1,152 @@
+"""A turn of the writer for one command's own statements: begun, lent out, committed or undone."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from diptych.adapters.grouping import GroupCommitter
+from diptych.adapters.sqlite.connection import fault, is_fault
+from diptych.adapters.sqlite.session import Lent, engine_on
+from diptych.adapters.sqlite.writer import Writer
+from diptych.adapters.worker import Worker
+from diptych.errors import BadResult
+from diptych.log.commit import Commit, Committed, Settled
+from diptych.message import Position
+
+T = TypeVar("T")
+
+
+class Lender:
+    """Lends the writer's connection, one session at a time.
+
+    Args:
+        told: Called after a commit, in the loop's thread.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        writer: Writer,
+        writing: Worker,
+        committer: GroupCommitter,
+        told: Callable[[], None],
+    ) -> None:
+        self._path = path
+        self._writer = writer
+        self._writing = writing
+        self._committer = committer
+        self._told = told
+        self._lent = Lent(writer.connection, writing)
+        self._engine: AsyncEngine | None = None
+
+    @asynccontextmanager
+    async def unit(
+        self, session_type: type, *, tenant: str, id: str | None
+    ) -> AsyncGenerator[SqliteUnit, None]:
+        """See `diptych.log.port.Units`."""
+        await self._committer.turn()
+        try:
+            begun = self._writing.call(lambda: self._begin(tenant, id))
+            try:
+                settled, head = await asyncio.shield(begun)
+            except asyncio.CancelledError:
+                await self._end(begun)
+                raise
+            unit = SqliteUnit(self, self._session(session_type), settled, head)
+            try:
+                yield unit
+            except DBAPIError as error:
+                if isinstance(error.orig, sqlite3.Error) and is_fault(error.orig):
+                    raise fault(error.orig, self._path) from error
+                raise
+            finally:
+                await self._end(None if unit.over else begun)
+                await unit.session.close()
+        finally:
+            self._committer.end_turn()
+
+    def _begin(self, tenant: str, id: str | None) -> tuple[Settled | None, Position]:
+        if self._engine is None:
+            self._engine = engine_on(self._lent, self._writer.connection)
+        return self._writer.begin_unit(tenant, id), self._writer.head
+
+    def _session(self, session_type: type) -> AsyncSession:
+        self._lent.ended_by = None
+        self._lent.closed = False
+        opened: Callable[..., AsyncSession] = session_type
+        return opened(self._engine, expire_on_commit=False)
+
+    async def _end(self, begun: asyncio.Future[Any] | None) -> None:
+        """Ends the transaction, also while a statement runs, also if the caller is cancelled again."""
+        self._lent.closed = True
+        if begun is None:
+            return
+        if not self._writing.idle:
+            self._lent.interrupt()
+        await _through(self._writing.call(self._writer.end_unit))
+
+    async def commit(self, unit: SqliteUnit, commit: Commit) -> Committed:
+        """See `diptych.log.port.Unit`."""
+        ended_by = self._lent.ended_by
+        if ended_by is not None:
+            raise BadResult(
+                "a handler",
+                f"called {ended_by}, so nothing of its work is left. Raise Refused for a no, and "
+                "use session.begin_nested() for a part that may fail.",
+            )
+        self._lent.closed = True
+        unit.over = True  # whatever comes of it, nothing is left to be undone
+        committed = await _through(self._writing.call(lambda: self._writer.commit_unit(commit)))
+        self._told()
+        return committed
+
+    async def undo(self) -> None:
+        """See `diptych.log.port.Unit`."""
+        await _through(self._writing.call(self._writer.undo_unit))
+
+
+class SqliteUnit:
+    """One turn."""
+
+    def __init__(
+        self, lender: Lender, session: AsyncSession, settled: Settled | None, head: Position
+    ) -> None:
+        self._lender = lender
+        self.session = session
+        self.settled = settled
+        self.head = head
+        self.over = False
+
+    async def undo(self) -> None:
+        self.session.expunge_all()
+        await self._lender.undo()
+
+    async def commit(self, commit: Commit) -> Committed:
+        await self.session.flush()
+        return await self._lender.commit(self, commit)
+
+
+async def _through(future: asyncio.Future[T]) -> T:
+    """The result, waited for also while the caller is cancelled: the turn must not end before."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError as error:
+            if future.cancelled():
+                raise
+            cancelled = error
+        except BaseException:
+            break
+    if cancelled is not None:
+        future.exception()  # seen, though nobody hears of it
+        raise cancelled
+    return future.result()

@@ -1,0 +1,234 @@
+"""Events in a transaction that the user owns: rows and events together, or neither."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from diptych import App, BadResult, Query, StreamConflict, View, Views
+from diptych.errors import ForeignStore, JoinFailed, NestedCall
+from tests.integration.shop import (
+    Article,
+    Deliver,
+    Delivered,
+    OneTaken,
+    Order,
+    OrderPlaced,
+    TakeOne,
+    shop,
+)
+
+
+@dataclass(frozen=True)
+class Placed:
+    order_id: str
+    placed_by: str
+
+
+def placed(row: Placed | None, event: OrderPlaced) -> Placed:
+    return Placed(event.order_id, event.placed_by)
+
+
+@dataclass(frozen=True)
+class PlacedOrder(Query[Placed | None]):
+    order_id: str
+
+
+async def placed_order(query: PlacedOrder, views: Views) -> Placed | None:
+    return await views.get(Placed, query.order_id)
+
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "shop.db"
+
+
+@pytest.fixture(params=[False, True], ids=["asynchronous", "inline"])
+async def app(file: Path, request: pytest.FixtureRequest) -> AsyncIterator[App]:
+    view = View(Placed, placed, key="order_id", inline=request.param)
+    async with shop(file, read=[view], answer=[placed_order]) as app:
+        yield app
+
+
+@pytest.fixture
+async def sessions(app: App, file: Path) -> AsyncIterator[Sessions]:
+    """The user's own, as an application has them already."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{file}")
+    yield async_sessionmaker(engine, expire_on_commit=False)
+    await engine.dispose()
+
+
+async def events(app: App) -> list[object]:
+    return [recorded.event async for recorded in app.log.read()]
+
+
+async def test_rows_and_events_of_the_users_transaction_are_one(
+    app: App, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session, app.join(session) as unit:
+        session.add(Order(id="o1", placed_by="ann"))
+        unit.record(OrderPlaced("o1", "ann"), stream="shop:o1")
+    assert (unit.receipt.stream, unit.receipt.version, unit.receipt.position) == ("shop:o1", 1, 1)
+    assert await app.ask(PlacedOrder("o1"), after=unit.receipt) == Placed("o1", "ann")
+    assert await events(app) == [OrderPlaced("o1", "ann")]
+    async with sessions() as session:
+        assert (await session.scalars(select(Order.id))).all() == ["o1"]
+
+
+async def test_what_is_rolled_back_was_never_recorded(app: App, sessions: Sessions) -> None:
+    with pytest.raises(LookupError):
+        async with sessions.begin() as session:
+            async with app.join(session) as unit:
+                session.add(Order(id="o1"))
+                unit.record(OrderPlaced("o1", "ann"), stream="shop:o1")
+            raise LookupError
+    with pytest.raises(LookupError):
+        async with sessions.begin() as session, app.join(session) as unit:
+            unit.record(OrderPlaced("o1", "ann"), stream="shop:o1")
+            raise LookupError
+    assert await events(app) == []
+    receipt = await app.execute(Deliver("tea", 1))
+    assert receipt.position == 1
+    async with sessions() as session:
+        assert (await session.scalars(select(Order.id))).all() == []
+
+
+async def test_joined_transactions_and_commands_never_lose_an_update(
+    app: App, sessions: Sessions
+) -> None:
+    await app.execute(Deliver("tea", 60))
+
+    async def joined() -> None:
+        async with sessions.begin() as session, app.join(session) as unit:
+            article = await session.get_one(Article, "tea")
+            article.stock -= 1
+            unit.record(OneTaken("tea", article.stock), stream="shop:tea")
+
+    calls = [joined() for _ in range(10)] + [app.execute(TakeOne("tea")) for _ in range(50)]
+    await asyncio.gather(*calls)
+    lefts = [event.left for event in await events(app) if isinstance(event, OneTaken)]
+    assert lefts == list(range(59, -1, -1))
+
+
+async def test_an_event_that_cannot_be_kept_leaves_the_users_work_to_the_user(
+    app: App, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session:
+        with pytest.raises(BadResult):
+            async with app.join(session) as unit:
+                session.add(Order(id="o1"))
+                unit.record(OrderPlaced("o1", 5), stream="shop:o1")  # type: ignore[arg-type]
+        with pytest.raises(StreamConflict):
+            async with app.join(session) as unit:
+                unit.record(OrderPlaced("o1", "ann"), stream="shop:o1", expected=3)
+    assert await events(app) == []
+    async with sessions() as session:
+        assert (await session.scalars(select(Order.id))).all() == ["o1"]
+
+
+async def test_the_app_is_not_called_from_inside_a_join(app: App, sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        async with app.join(session):
+            with pytest.raises(NestedCall):
+                await app.execute(Deliver("tea", 1))
+    await app.execute(Deliver("tea", 1))
+
+
+async def test_a_session_that_read_before_somebody_wrote_is_told_to_join_first(
+    app: App, sessions: Sessions
+) -> None:
+    async with sessions() as session:
+        connection = await session.connection()
+        await connection.exec_driver_sql("BEGIN")
+        await session.scalars(select(Article))
+        await app.execute(Deliver("tea", 1))
+        with pytest.raises(JoinFailed, match="before it reads"):
+            async with app.join(session):
+                pass
+        await session.rollback()
+
+
+async def test_a_session_on_another_database_is_refused(app: App, tmp_path: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'other.db'}")
+    async with async_sessionmaker(engine).begin() as session:
+        with pytest.raises(ForeignStore, match=r"other\.db"):
+            async with app.join(session):
+                pass
+    await engine.dispose()
+
+
+async def test_a_session_without_a_transaction_or_without_a_sync_is_refused(
+    app: App, file: Path
+) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{file}", isolation_level="AUTOCOMMIT")
+    async with async_sessionmaker(engine)() as session:
+        with pytest.raises(JoinFailed, match="autocommit"):
+            async with app.join(session):
+                pass
+    await engine.dispose()
+    engine = create_async_engine(f"sqlite+aiosqlite:///{file}")
+    async with async_sessionmaker(engine)() as session:
+        await (await session.connection()).exec_driver_sql("PRAGMA synchronous = NORMAL")
+        with pytest.raises(JoinFailed, match="power cut"):
+            async with app.join(session):
+                pass
+    await engine.dispose()
+
+
+async def test_a_stream_needs_a_model_and_a_key(app: App, sessions: Sessions) -> None:
+    async with sessions.begin() as session, app.join(session) as unit:
+        for stream in ("", "shop", "shop:", ":o1"):
+            with pytest.raises(JoinFailed, match="names no stream"):
+                unit.record(OrderPlaced("o1", "ann"), stream=stream)
+        with pytest.raises(JoinFailed, match="after the block"):
+            _ = unit.receipt
+
+
+async def test_a_plain_session_joins_from_its_own_thread(app: App, file: Path) -> None:
+    engine = create_engine(f"sqlite:///{file}")
+    sessions: sessionmaker[Session] = sessionmaker(engine)
+
+    def work() -> None:
+        with sessions.begin() as session:
+            with app.joining.join_now(session, principal=ANN) as unit:
+                session.add(Article(sku="tea", stock=5))
+                unit.record(Delivered("tea", 5, 5), stream="shop:tea")
+
+    from diptych import Principal
+
+    ANN = Principal("ann")
+    await asyncio.to_thread(work)
+    recorded = [one async for one in app.log.read()]
+    assert [(one.event, one.principal) for one in recorded] == [(Delivered("tea", 5, 5), "ann")]
+    engine.dispose()
+
+
+async def test_nothing_is_left_locked_when_a_join_is_cancelled(
+    app: App, sessions: Sessions, file: Path
+) -> None:
+    async def joined() -> None:
+        async with sessions.begin() as session, app.join(session) as unit:
+            session.add(Order(id="o1"))
+            unit.record(OrderPlaced("o1", "ann"), stream="shop:o1")
+            await asyncio.sleep(60)
+
+    task = asyncio.ensure_future(joined())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await app.execute(Deliver("tea", 1))
+    connection = sqlite3.connect(file)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (0,)
+    connection.close()
