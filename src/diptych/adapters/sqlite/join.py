@@ -74,11 +74,12 @@ class Joiner:
                 "the session's connection has PRAGMA synchronous below FULL, so a power cut could "
                 "take events that were answered for. Leave it at FULL (SQLite's default)."
             )
+        driver: Any = connection.connection.driver_connection
+        begun = driver.in_transaction
         try:
             borrowed.execute(LOCK)
         except DBAPIError as error:
-            raise self._named(error) from error
-        driver: Any = connection.connection.driver_connection
+            raise self._named(error, begun=begun) from error
         if not driver.in_transaction:
             raise JoinFailed(
                 "the session's connection commits each statement by itself (autocommit). "
@@ -117,10 +118,13 @@ class Joiner:
     def _committed(self, session: Session) -> None:
         self._told()
 
-    def _named(self, error: DBAPIError) -> Exception:
+    def _named(self, error: DBAPIError, *, begun: bool) -> Exception:
         cause = error.orig
         if isinstance(cause, sqlite3.Error):
-            if cause.sqlite_errorcode == sqlite3.SQLITE_BUSY_SNAPSHOT:
+            # A transaction that has read is not made to wait for the lock: it might never get it.
+            if cause.sqlite_errorcode == sqlite3.SQLITE_BUSY_SNAPSHOT or (
+                begun and is_locked(cause)
+            ):
                 return JoinFailed(
                     "the session has read before somebody else wrote, so it cannot write any more. "
                     "Join it before it reads: `async with app.join(session)` comes first."
