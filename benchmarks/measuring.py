@@ -116,6 +116,7 @@ class Durability:
             return connection
 
         sqlite3.connect = remembering  # type: ignore[assignment]
+        sqlite3.dbapi2.connect = remembering  # type: ignore[assignment]  # SQLAlchemy's way in
 
     def assert_full(self) -> None:
         """Raises unless a file is open and each writable connection to one is at FULL or above."""

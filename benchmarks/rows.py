@@ -156,6 +156,40 @@ ROWS: dict[str, Row] = {
         higher_is_better=False,
         note="The peer's figure includes its save.",
     ),
+    "inline": Row(
+        title="an inline view's cost: decide and append, 64 callers, SQLite FULL, warm",
+        unit="/s",
+        variants={
+            "without": Variant("execute without a view", "ours.append", "warm", (64,)),
+            OURS: Variant(
+                "execute with an inline view", "ours.append", "warm", (64,), (("inline", True),)
+            ),
+        },
+        order=("without", OURS, "without", OURS),
+        promises=(),
+        note="Each command reads, folds and writes one row of the view in its own commit.",
+    ),
+    "handlers": Row(
+        title="Handlers: read a row, change it, give an event, one caller, SQLite FULL",
+        unit="/s",
+        variants={
+            "plain": Variant(
+                "the same by hand with SQLAlchemy and aiosqlite",
+                "comparators.plain_sqlalchemy",
+                "transaction",
+            ),
+            "blocking": Variant(
+                "the same by hand with a plain Session, blocking",
+                "comparators.plain_sqlalchemy",
+                "blocking",
+            ),
+            OURS: Variant("execute on Handlers", "ours.handling", "handler"),
+        },
+        order=("plain", OURS, "blocking", OURS, "plain"),
+        promises=(Promise("plain", 0.7, 0.7, "limit"),),
+        note="By hand: get, change, one INSERT for the event, COMMIT. Handlers do that, and the "
+        "door, the outcome by command id, the versions of the stream.",
+    ),
     "memory": Row(
         title="execute with the memory store, one caller",
         unit=" us",

@@ -56,15 +56,19 @@ def _named(count: int, rounds: int = 1) -> Iterable[str]:
     return (f"a{i}" for _ in range(rounds) for i in range(count))
 
 
-def warm(callers: int) -> Measure:
-    """1000 streams of 10+ events, all states cached by the commands that wrote them."""
+def warm(callers: int, *, inline: bool = False) -> Measure:
+    """1000 streams of 10+ events, all states cached by the commands that wrote them.
+
+    Args:
+        inline: With a view of one row per stream, kept in each command's commit.
+    """
 
     def measure(settings: Settings) -> Measured:
         streams = settings.size(STREAMS, 100)
         file = settings.fresh("ours") / "bench.db"
 
         async def main() -> Measured:
-            async with app(file, write=[accounts]) as bench:
+            async with app(file, write=[accounts], inline=inline) as bench:
                 await _drain(bench, iter(_named(streams, 10)), 64)
                 names = [f"a{i}" for i in range(streams)]
                 meter, end = _Meter(), time.perf_counter() + settings.seconds

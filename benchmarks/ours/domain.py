@@ -78,6 +78,7 @@ def project(row: Total | None, event: Deposited) -> Total | None:
 
 
 totals = View(Total, project, key="account_id", version=1)
+inline_totals = View(Total, project, key="account_id", version=1, inline=True)
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,15 @@ def app(
     *,
     write: Sequence[EventSourced[Account] | Boundary[Account]],
     view: bool = False,
+    inline: bool = False,
     states: int = 10_000,
 ) -> App:
+    views = [inline_totals] if inline else [totals] if view else []
     return App(
         "bench",
         store="memory://" if file is None else f"sqlite:///{file}",
         write=list(write),
-        read=[totals] if view else [],
-        answer=[total_of] if view else [],
+        read=views,
+        answer=[total_of] if views else [],
         limits=Limits(states=states),
     )
