@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,9 +17,9 @@ from tests.acceptance.test_cinema import CINEMA
 
 
 @pytest.fixture
-def orders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def orders(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(CINEMA))
-    yield importlib.import_module("orders")
+    return importlib.import_module("orders")
 
 
 CLERK = Principal("ann", roles=frozenset({"clerk"}))
@@ -31,7 +30,7 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 async def test_a_part_is_wired_into_an_app_and_runs_twice(
     orders: Any, store: str, tmp_path: Path
 ) -> None:
-    lines = (orders.Line("tea", 2, Decimal("3.50")), orders.Line("tea", 1, Decimal("4")))
+    lines = (orders.Line("tea", 2, Decimal("3.50")), orders.Line("tea", 1, Decimal(4)))
     for run in range(2):
         app = App(
             "shop",

@@ -1,0 +1,67 @@
+"""Every Python block in the documentation is run: a page's blocks, in order, are one program.
+
+A block whose first line is a comment with a file name (`# shop.py`) goes into that file instead;
+files named `test_….py` are run by pytest, after the page's program.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    page
+    for folder in ("tutorial", "how-to", "explanation")
+    for page in (ROOT / "docs" / folder).glob("*.md")
+)
+
+BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# (\w+\.py)\n")
+
+PROGRAM = "program.py"
+
+
+def files_of(page: Path) -> dict[str, str]:
+    """What a reader has after pasting the blocks of a page, by file."""
+    files: dict[str, str] = {}
+    for block in BLOCK.findall(page.read_text()):
+        named = FILE.match(block)
+        name = named[1] if named else PROGRAM
+        files[name] = f"{files[name]}\n\n{block}" if name in files else block
+    return files
+
+
+def run(folder: Path, *words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)},
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    files = files_of(page)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    if PROGRAM in files:
+        run(tmp_path, PROGRAM)
+        run(tmp_path, PROGRAM)  # a program may be run again over its own store
+    tests = sorted(name for name in files if name.startswith("test_"))
+    if tests:
+        quiet = ("-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto")
+        run(tmp_path, "-m", "pytest", *quiet, *tests)
+
+
+def test_pages_with_programs_are_found() -> None:
+    assert any(PROGRAM in files_of(page) for page in PAGES)
