@@ -10,7 +10,7 @@ from pprint import pformat
 from typing import Any, Generic, TypeVar, overload
 
 from diptych.errors import BadResult, InvalidMessage, Refused
-from diptych.log.messages import MessageType, message_type
+from diptych.log.messages import message_type
 from diptych.log.names import kebab
 from diptych.message import ANONYMOUS, Context, Principal, Recorded
 from diptych.read.view import View
@@ -78,7 +78,11 @@ class GivenModel:
             )
         name = kebab(type(command))
         try:
-            command, _ = MessageType(type(command), name).check(command)
+            message = message_type(type(command), name)
+            command, _ = message.check(command)
+            prepare = self._model.prepare.get(type(command))
+            if prepare is not None:
+                command, _ = message.check(prepare(command))
         except InvalidMessage as invalid:
             return Decided(command, None, invalid)
         state = _state(decider, self._relevant(command), self._model.stream(command))
