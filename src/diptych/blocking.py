@@ -228,13 +228,13 @@ class _Call(Generic[T]):
 
     value: T
     error: BaseException | None
-    task: asyncio.Task[tuple[T | None, BaseException | None]]
 
     def __init__(self, name: str, act: Callable[[], Awaitable[T]], endless: bool) -> None:
         self.name = name
         self.act = act
         self.endless = endless
         self.done = threading.Event()
+        self.task: asyncio.Task[tuple[T | None, BaseException | None]] | None = None
 
     async def carry_out(self) -> tuple[T | None, BaseException | None]:
         """An error is handed on as a value: SystemExit would end the loop, and every other call."""
@@ -272,13 +272,12 @@ class _LoopThread:
         """
         try:
             self._thread.start()
-        except RuntimeError:  # there can be no more threads
-            self._loop.close()
-            raise
-        try:
             self._opened.wait()
         except BaseException:
-            self._end()
+            if self._thread in threading.enumerate():
+                self._end()
+            else:  # no thread could be had
+                self._loop.close()
             raise
         if self._failure is not None:
             self._end()
@@ -302,11 +301,8 @@ class _LoopThread:
         self.refuse_own_thread(name)
         _refuse_running_loop(f"app.{name}")
         call = _Call(name, act, endless)
-        with self._lock:
-            if self._leaving:
-                raise NotOpen(self._app.name, OUTSIDE) from self._failure
-            self._loop.call_soon_threadsafe(self._begin, call)
         try:
+            self._hand_over(call)
             in_time = call.done.wait(timeout)
         except BaseException:
             self._give_up(call)
@@ -376,9 +372,9 @@ class _LoopThread:
                 await asyncio.wait(late)
 
     def _begin(self, call: _Call[Any]) -> None:
-        call.task = self._loop.create_task(call.carry_out(), name=f"diptych {call.name}")
-        self._calls[call.task] = call
-        call.task.add_done_callback(self._finish)
+        task = call.task = self._loop.create_task(call.carry_out(), name=f"diptych {call.name}")
+        self._calls[task] = call
+        task.add_done_callback(self._finish)
 
     def _finish(self, task: asyncio.Task[Any]) -> None:
         call = self._calls.pop(task)
@@ -390,9 +386,19 @@ class _LoopThread:
 
     # In the caller's.
 
+    def _hand_over(self, call: _Call[Any]) -> None:
+        with self._lock:
+            if self._leaving:
+                raise NotOpen(self._app.name, OUTSIDE) from self._failure
+            self._loop.call_soon_threadsafe(self._begin, call)
+
     def _give_up(self, call: _Call[Any]) -> None:
+        def cancel() -> None:
+            if call.task is not None:  # it was handed over before
+                call.task.cancel()
+
         with suppress(RuntimeError):  # the loop is closed: the call has ended
-            self._loop.call_soon_threadsafe(lambda: call.task.cancel())
+            self._loop.call_soon_threadsafe(cancel)
 
     def _end(self) -> None:
         with self._lock:
