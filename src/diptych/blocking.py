@@ -52,7 +52,7 @@ def sync(app: App, *, timeout: float | None = None) -> BlockingApp:
         timeout: Seconds that a call may take before its caller is told `TimedOut`. None: as long
             as it takes.
     """
-    return BlockingApp(app, timeout)
+    return BlockingApp(app, timeout=timeout)
 
 
 class _Facade(Generic[S]):
@@ -133,7 +133,7 @@ class BlockingApp(_Facade[App]):
     waiting (Ctrl-C, a signal's handler that raises) gives up that call and no other.
     """
 
-    def __init__(self, app: App, timeout: float | None) -> None:
+    def __init__(self, app: App, *, timeout: float | None = None) -> None:
         self.name = app.name
         self._app = app
         self._timeout = threading.TIMEOUT_MAX if timeout is None else timeout
@@ -255,7 +255,7 @@ class _LoopThread:
         self._loop = asyncio.new_event_loop()
         # A daemon, so that a program may also close it when the interpreter exits.
         self._thread = threading.Thread(target=self._work, name=f"diptych {app.name}", daemon=True)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may call while it interrupts a call
         """Held while a call is handed over, so that none comes after the last."""
         self._leaving = False
         self._leave = asyncio.Event()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -299,6 +300,48 @@ class TestLeaving:
 
         with pytest.raises(LookupError, match="its own"):
             break_()
+
+    def test_an_app_that_cannot_be_closed_says_so_and_leaves_no_thread(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        close = diptych.App.__aexit__
+
+        async def fail(self: diptych.App, *error: Any) -> None:
+            await close(self, *error)
+            raise StoreUnavailable("the disk is gone. Look for it.")
+
+        monkeypatch.setattr(diptych.App, "__aexit__", fail)
+        app = diptych.sync(bank(url)).__enter__()
+        with pytest.raises(StoreUnavailable, match="the disk is gone"):
+            app.__exit__(None, None, None)
+        with pytest.raises(NotOpen):
+            app.execute(Put("a", 1))
+
+    def test_a_signal_s_handler_may_call_while_it_interrupts_a_call(self, url: str) -> None:
+        called: list[int] = []
+        stop = threading.Event()
+
+        def call(*_: object) -> None:
+            called.append(app.execute(Put("b", 1)).version)
+
+        def ring() -> None:
+            while not stop.wait(0.002):
+                os.kill(os.getpid(), signal.SIGUSR1)
+
+        before = signal.signal(signal.SIGUSR1, call)
+        ringing = threading.Thread(target=ring)
+        try:
+            with diptych.sync(bank(url)) as app:
+                ringing.start()
+                versions: list[int] = []
+                while len(called) < 20:
+                    versions.append(app.execute(Put("a", 1)).version)
+                stop.set()
+                ringing.join()
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        assert versions == list(range(1, len(versions) + 1))
+        assert sorted(called) == list(range(1, len(called) + 1))
 
 
 class TestOpening:
