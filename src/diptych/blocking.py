@@ -15,6 +15,7 @@ from inspect import signature
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
+from diptych.adapters.worker import WorkerThread
 from diptych.app import App
 from diptych.errors import Fault, NestedCall, NotOpen, TimedOut, WouldBlock
 from diptych.subscription.feed import Log
@@ -135,6 +136,8 @@ class BlockingApp(_Facade[App]):
 
     def __init__(self, app: App, *, timeout: float | None = None) -> None:
         self.name = app.name
+        self.store = app.store
+        self.wiring = app.wiring
         self._app = app
         self._timeout = threading.TIMEOUT_MAX if timeout is None else timeout
         self._lock = threading.Lock()
@@ -329,8 +332,9 @@ class _LoopThread:
             raise NotOpen(self._app.name, FORKED)
 
     def refuse_own_thread(self, name: str) -> None:
-        """What runs in the loop (a decision, an answer) would wait for itself."""
-        if threading.get_ident() == self._thread.ident:
+        """What runs in the loop (a decision, an answer) or in a commit would wait for itself."""
+        thread = threading.current_thread()
+        if thread is self._thread or isinstance(thread, WorkerThread):
             raise NestedCall(name)
 
     # In the thread of its own.

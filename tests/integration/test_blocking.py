@@ -240,8 +240,11 @@ class TestThreads:
 
         assert asyncio.run(check()) == 320
 
+    @pytest.mark.parametrize("inline", [False, True])
     @pytest.mark.parametrize("call", ["execute", "ask", "log.head", "__exit__"])
-    def test_a_decision_a_fold_and_an_answer_may_not_call(self, url: str, call: str) -> None:
+    def test_a_decision_a_fold_and_an_answer_may_not_call(
+        self, url: str, call: str, inline: bool
+    ) -> None:
         found: dict[str, str] = {}
         calls: dict[str, Callable[[], object]] = {
             "execute": lambda: blocking.execute(Put("b", 1)),
@@ -275,7 +278,7 @@ class TestThreads:
             "bank",
             store=url,
             write=[EventSourced("pot", Decider(Pot(), put, evolve), key="pot")],
-            read=[View(Total, project, key="pot")],
+            read=[View(Total, project, key="pot", inline=inline)],
             answer=[answer, all_totals],
         )
         with diptych.sync(app) as blocking:
