@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial, wraps
 from inspect import signature
 from types import TracebackType
@@ -18,7 +18,9 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 from diptych.adapters.worker import WorkerThread
 from diptych.app import App
 from diptych.errors import Fault, NestedCall, NotOpen, TimedOut, WouldBlock
+from diptych.message import ANONYMOUS, Principal
 from diptych.subscription.feed import Log
+from diptych.write.joining import JoinUnit
 
 __all__ = ["BlockingApp", "BlockingLog", "sync"]
 
@@ -147,6 +149,24 @@ class BlockingApp(_Facade[App]):
     ask = _blocking(App.ask)
     answer = _blocking(App.answer)
     settled = _blocking(App.settled)
+
+    def join(
+        self, session: Any, *, principal: Principal | None = None
+    ) -> AbstractContextManager[JoinUnit]:
+        """Records events inside an SQLAlchemy transaction that the caller owns, in its own thread.
+
+            with sessions.begin() as session, blocking.join(session) as unit:
+                session.add(order)
+                unit.record(OrderPlaced("o1"), stream="order:o1")
+
+        Args:
+            session: A Session (not an AsyncSession) on the store's own database.
+
+        Raises:
+            JoinFailed, ForeignStore, StreamConflict: As `App.join`.
+        """
+        self._opened.refuse("join")
+        return self._app.joining.join_now(session, principal or ANONYMOUS)
 
     @property
     def log(self) -> BlockingLog:
@@ -300,9 +320,7 @@ class _LoopThread:
         self, name: str, act: Callable[[], Awaitable[T]], *, timeout: float, endless: bool
     ) -> T:
         """Carries `act` out in the loop, and waits for it in the caller's thread."""
-        self.refuse_fork()
-        self.refuse_own_thread(name)
-        _refuse_running_loop(f"app.{name}")
+        self.refuse(name)
         call = _Call(name, act, endless)
         try:
             self._hand_over(call)
@@ -320,6 +338,12 @@ class _LoopThread:
             raise error
         finally:
             del error, call  # the error's traceback holds this frame
+
+    def refuse(self, name: str) -> None:
+        """Refuses a call where it could not end, or where others would have to wait for it."""
+        self.refuse_fork()
+        self.refuse_own_thread(name)
+        _refuse_running_loop(f"app.{name}")
 
     @property
     def is_forked(self) -> bool:

@@ -9,9 +9,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
 
 import diptych
 from diptych import (
@@ -19,6 +22,7 @@ from diptych import (
     Decider,
     EventSourced,
     Principal,
+    Receipt,
     Refused,
     UnknownMessage,
     View,
@@ -27,7 +31,7 @@ from diptych import (
 from diptych.adapters.grouping import GroupCommitter
 from diptych.adapters.sqlite.writer import Writer
 from diptych.blocking import BlockingApp, BlockingLog, _iterating
-from diptych.errors import NestedCall, WouldBlock
+from diptych.errors import NestedCall, NotOpen, WouldBlock
 from diptych.subscription.feed import Log
 from tests.integration.pots import (
     Added,
@@ -44,6 +48,9 @@ from tests.integration.pots import (
     bank,
     refuse_old_states,
 )
+from tests.integration.shop import Article, Deliver, OneTaken, TakeOne, shop
+
+ANN = Principal("ann")
 
 
 @pytest.fixture(autouse=True)
@@ -326,6 +333,31 @@ class TestThreads:
             with pytest.raises(NestedCall):
                 blocking.ask(TotalOf("a"))
             blocking.execute(Look("a"))
+
+    def test_threads_join_their_own_transactions(self, tmp_path: Path) -> None:
+        file = tmp_path / "shop.db"
+        engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 60})
+        sessions = sessionmaker(engine)
+
+        def joined() -> Receipt:
+            with sessions.begin() as session, blocking.join(session, principal=ANN) as unit:
+                article = session.get_one(Article, "tea")
+                article.stock -= 1
+                unit.record(OneTaken("tea", article.stock), stream="shop:tea")
+                with pytest.raises(NestedCall):
+                    blocking.execute(TakeOne("tea"))
+            return unit.receipt
+
+        with diptych.sync(shop(file)) as blocking:
+            blocking.execute(Deliver("tea", 40))
+            taken = at_once(*[joined] * 10, *[lambda: blocking.execute(TakeOne("tea"))] * 30)
+            recorded = list(blocking.log.read(types=[OneTaken]))
+        assert [one.event.left for one in recorded] == list(range(39, -1, -1))
+        assert {one.causation_id for one in recorded} == {one.command_id for one in taken}
+        assert [one.principal for one in recorded].count("ann") == 10
+        with pytest.raises(NotOpen), sessions.begin() as session, blocking.join(session):
+            pass
+        engine.dispose()
 
     async def test_inside_a_running_loop_it_says_what_to_use(self, url: str) -> None:
         sync = diptych.sync(bank(url))

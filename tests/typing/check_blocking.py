@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, assert_type
 
+from sqlalchemy.orm import Session
+
 import diptych
 from diptych import Answer, Principal, Query, Receipt, Recorded
 from diptych.blocking import BlockingApp
@@ -51,6 +53,11 @@ def the_log_is_a_plain_iterator(blocking: BlockingApp) -> None:
     assert_type(blocking.log.follow(after=3), Iterator[Recorded[Any]])
     assert_type(blocking.log.head(), int)
     blocking.log.read(3)  # type: ignore[call-arg]
+
+
+def a_session_of_ones_own_is_joined(blocking: BlockingApp, session: Session) -> None:
+    with blocking.join(session, principal=Principal("clerk")) as unit:
+        assert_type(unit.receipt, Receipt)
 
 
 def nothing_is_awaited(blocking: BlockingApp) -> None:
