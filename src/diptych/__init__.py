@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from diptych.app import App
+    from diptych.blocking import sync
     from diptych.errors import (
         BadMessage,
         BadResult,
@@ -68,11 +69,13 @@ __all__ = [
     "View",
     "Views",
     "WiringError",
+    "sync",
 ]
 
 if not TYPE_CHECKING:  # a checker sees the imports above, and so a name that is not there
     _HOMES = {
         "diptych.app": ("App",),
+        "diptych.blocking": ("sync",),
         "diptych.message": (
             "Answer",
             "Context",

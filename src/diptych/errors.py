@@ -20,7 +20,9 @@
         ├── JoinFailed          a session of the user's cannot carry events
         ├── Overloaded          too many commands wait already
         ├── NestedCall          the app was called from inside a decision or an answer
-        ├── NotOpen             the app is used outside `async with`
+        ├── NotOpen             the app is used outside its `with` block
+        ├── WouldBlock          a call that blocks was made inside a running event loop
+        ├── TimedOut            a call that blocks took longer than its caller would wait
         ├── ReadOnly            a query tried to write
         ├── WrongRows           a query gave no row, too many, or rows of another shape
         └── StoreFault          the store itself
@@ -287,11 +289,39 @@ class NestedCall(Fault):
 
 
 class NotOpen(Fault):
-    """The app is used outside its `async with` block."""
+    """The app is used outside its `with` block, or in another process than the one it is open in."""
 
-    def __init__(self, context: str) -> None:
-        super().__init__(f"app {context!r} is not open. Use it inside `async with app:`.")
+    def __init__(
+        self, context: str, why: str = "is not open. Use it inside `async with app:`."
+    ) -> None:
+        super().__init__(f"app {context!r} {why}")
         self.context = context
+
+
+class WouldBlock(Fault):
+    """A call that blocks was made inside a running event loop, which would stand still meanwhile."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(
+            f"{call} blocks, and an event loop runs in this thread. Use `async with app:` there, "
+            "and await its calls."
+        )
+        self.call = call
+
+
+class TimedOut(Fault):
+    """A call that blocks took longer than its caller would wait.
+
+    A command may have taken effect. Send it again with the same id: it happens once.
+    """
+
+    def __init__(self, call: str, timeout: float) -> None:
+        super().__init__(
+            f"app.{call} took longer than {timeout:g} s and is not waited for any more; a command "
+            "may have taken effect. Send it again with the same id: it happens once."
+        )
+        self.call = call
+        self.timeout = timeout
 
 
 class ReadOnly(Fault):

@@ -34,6 +34,9 @@ EXAMPLES: list[DiptychError] = [
     errors.Overloaded(100),
     errors.NestedCall("execute"),
     errors.NotOpen("bank"),
+    errors.NotOpen("bank", "is closed. Open it."),
+    errors.WouldBlock("app.execute"),
+    errors.TimedOut("execute", 1.5),
     errors.ReadOnly("not authorized"),
 ]
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import diptych
+import diptych.blocking
 import diptych.testing
 from diptych import errors
 
@@ -35,6 +36,10 @@ def test_the_surface_page_lists_exactly_what_is_exported() -> None:
 
 def test_the_surface_page_lists_exactly_what_the_test_kit_exports() -> None:
     assert rows("surface.md", "diptych.testing") == list(diptych.testing.__all__)
+
+
+def test_the_surface_page_lists_exactly_what_the_blocking_module_exports() -> None:
+    assert rows("surface.md", "diptych.blocking") == list(diptych.blocking.__all__)
 
 
 def errors_defined() -> dict[str, type[Exception]]:

@@ -6,6 +6,7 @@ import os
 import random
 import time
 from datetime import UTC, datetime
+from threading import local
 
 STOCK = 256
 """Ids whose chance is taken at a time."""
@@ -18,8 +19,11 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-class UuidV7:
-    """Time-ordered UUIDs (RFC 9562, section 5.7), their chance from the kernel."""
+class UuidV7(local):
+    """Time-ordered UUIDs (RFC 9562, section 5.7), their chance from the kernel.
+
+    Each thread has a stock of its own: two that drew from one could draw the same.
+    """
 
     def __init__(self) -> None:
         self._chance = b""

@@ -20,6 +20,10 @@ A = TypeVar("A")
 Job = tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]]
 
 
+class WorkerThread(Thread):
+    """A thread of the engine: whatever runs in it must not wait for the engine."""
+
+
 class Worker:
     """Runs what it is given in a thread, one after another, in order.
 
@@ -36,7 +40,7 @@ class Worker:
         self._gathered: list[Job] = []
         self._under_way = 0
         self._ended = asyncio.Event()
-        self._thread = Thread(target=self._work, name=name, daemon=True)
+        self._thread = WorkerThread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     @property
