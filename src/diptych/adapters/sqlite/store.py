@@ -239,7 +239,7 @@ class _Open:
 
     def _write(self, group: list[Pending]) -> None:
         commits = [commit for commit, _ in group]
-        if len(group) == 1 and self.writing.idle and self.writer.is_prompt and self._is_at_rest():
+        if len(group) == 1 and self._is_at_rest():
             answer = self.writer.write_on_the_spot(commits[0])
             if answer is not None:
                 self.committer.done(group, [answer])
@@ -260,7 +260,14 @@ class _Open:
         if self._lender is None:
             from diptych.adapters.sqlite.unit import Lender
 
-            self._lender = Lender(self._path, self.writer, self.writing, self.committer, self._tell)
+            self._lender = Lender(
+                self._path,
+                self.writer,
+                self.writing,
+                self.committer,
+                self._tell,
+                self._is_at_rest,
+            )
         return self._lender
 
     @property
@@ -282,10 +289,13 @@ class _Open:
             self.told(self.writer.positions)
 
     def _is_at_rest(self) -> bool:
-        """Whether nothing else is to be done in this turn of the loop or the next, as far as is known.
+        """Whether the disk is prompt, and nothing else is to be done in this turn of the loop or the
+        next, as far as is known.
 
         Loops that do not say (uvloop) never are: their trips to a thread are cheaper, too.
         """
+        if not (self.writing.idle and self.writer.is_prompt):
+            return False
         ready: Sequence[object] | None = getattr(self._loop, "_ready", None)
         return ready is not None and not ready
 

@@ -29,6 +29,8 @@ class Lender:
 
     Args:
         told: Called after a commit, in the loop's thread.
+        at_rest: Whether the loop and the writer have nothing else to do, and the disk is prompt:
+            then a trip to the writer's thread would take longer than the work itself.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class Lender:
         writing: Worker,
         committer: GroupCommitter,
         told: Callable[[], None],
+        at_rest: Callable[[], bool],
     ) -> None:
         self._path = path
         self._writer = writer
         self._writing = writing
         self._committer = committer
         self._told = told
+        self._at_rest = at_rest
         self._lent = Lent(writer.connection, writing)
         self._engine: AsyncEngine | None = None
 
@@ -54,7 +58,7 @@ class Lender:
         """See `diptych.log.port.Units`."""
         await self._committer.turn()
         try:
-            begun = self._writing.call(lambda: self._begin(tenant, id))
+            begun = self._call(lambda: self._begin(tenant, id), lock=True)
             try:
                 settled, head = await asyncio.shield(begun)
             except asyncio.CancelledError:
@@ -72,6 +76,21 @@ class Lender:
                 await unit.session.close()
         finally:
             self._committer.end_turn()
+
+    def _call(self, work: Callable[[], T], *, lock: bool = False) -> asyncio.Future[T]:
+        """Work of the writer's: in its thread, or on the spot.
+
+        Args:
+            lock: It needs the write lock first.
+        """
+        if not self._at_rest() or (lock and not self._writer.lock_on_the_spot()):
+            return self._writing.call(work)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            future.set_result(work())
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
     def _begin(self, tenant: str, id: str | None) -> tuple[Settled | None, Position]:
         if self._engine is None:
@@ -104,7 +123,7 @@ class Lender:
             )
         self._lent.closed = True
         unit.over = True  # whatever comes of it, nothing is left to be undone
-        committed = await _through(self._writing.call(lambda: self._writer.commit_unit(commit)))
+        committed = await _through(self._call(lambda: self._writer.commit_unit(commit)))
         self._told()
         return committed
 

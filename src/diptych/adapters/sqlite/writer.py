@@ -125,12 +125,16 @@ class Writer:
 
     def write(self, commits: Sequence[Commit]) -> Answers:
         """Writes a group with one fsync; each is answered on its own."""
-        if self._on_the_spot:
-            self._on_the_spot = 0
-            self.connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        self._tidy()
         answers = carry_out(commits, self._write)
         self._sweep(len(commits))
         return answers
+
+    def _tidy(self) -> None:
+        """In the thread, the WAL is copied into the file when it is due."""
+        if self._on_the_spot:
+            self._on_the_spot = 0
+            self.connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
 
     @property
     def is_prompt(self) -> bool:
@@ -148,15 +152,25 @@ class Writer:
         Returns:
             None where somebody else holds the write lock: nothing was done.
         """
+        if not self.lock_on_the_spot():
+            return None
+        return carry_out([commit], self._write)[0]
+
+    def lock_on_the_spot(self) -> bool:
+        """Begins a transaction in the caller's thread, who must own the writer until its end.
+
+        Returns:
+            False where somebody else holds the write lock: nothing was done.
+        """
         if not self._on_the_spot:
             self.connection.execute("PRAGMA wal_autocheckpoint = 0")
         self._on_the_spot += 1
         try:
             self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:  # the thread has the patience, or finds the words
-            return None
+            return False
         self._since_sweep += 1
-        return carry_out([commit], self._write)[0]
+        return True
 
     def _write(self, commits: Sequence[Commit]) -> Answers:
         try:
@@ -179,7 +193,7 @@ class Writer:
         return group.answers
 
     def begin_unit(self, tenant: str, id: str | None) -> Settled | None:
-        """Begins a transaction for somebody else's statements.
+        """Begins a transaction for somebody else's statements, unless it has begun on the spot.
 
         Args:
             id: Of a command; None where nobody can have sent it before.
@@ -188,7 +202,8 @@ class Writer:
             The command's stored outcome.
         """
         try:
-            self._begin()
+            if not self.connection.in_transaction:
+                self._begin()
             try:
                 self._look_around()
                 self.connection.execute("SAVEPOINT diptych")
