@@ -25,6 +25,7 @@ class Form(Protocol):
     Attributes:
         info: What is stored, for shapes and columns.
         encode: Canonical JSON; raises what msgspec raises.
+        encode_in_order: The same, but dicts keep their order.
         decode: From JSON; unknown fields are tolerated: a newer version may have written them.
         decode_list: Many of them, from a JSON array.
         settle: Where reading may change a value: from what was read, and the JSON it was read
@@ -33,6 +34,7 @@ class Form(Protocol):
 
     info: inspect.Type
     encode: Callable[[Any], bytes]
+    encode_in_order: Callable[[Any], bytes]
     decode: Callable[[Json], Any]
     decode_list: Callable[[Json], list[Any]]
     settle: Settle | None
@@ -88,9 +90,11 @@ class MsgspecForm:
         self._hooks = hooks
         self._read = None if hooks is None else hooks.read
         self.info: inspect.Type = inspect.type_info(type_)
+        write = None if hooks is None else hooks.write
         self.encode: Callable[[Any], bytes] = msgspec.json.Encoder(
-            order="deterministic", enc_hook=None if hooks is None else hooks.write
+            order="deterministic", enc_hook=write
         ).encode
+        self.encode_in_order: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=write).encode
         self.decode: Callable[[Json], Any] = msgspec.json.Decoder(type_, dec_hook=self._read).decode
         self.decode_list: Callable[[Json], list[Any]] = msgspec.json.Decoder(
             many[type_], dec_hook=self._read

@@ -49,6 +49,7 @@ class ModelForm:
         self._validate = validate
         self.info: inspect.Type = model.info
         self.encode: Callable[[Any], bytes] = fields.encode
+        self.encode_in_order: Callable[[Any], bytes] = fields.encode_in_order
         self.decode: Callable[[Json], Any] = lambda data: validate(fields.decode(data))
         self.decode_list: Callable[[Json], list[Any]] = lambda data: [
             validate(one) for one in fields.decode_list(data)
@@ -163,7 +164,12 @@ class Models:
             return stored(annotation.__value__)
         if origin in (Union, UnionType):
             return Union[tuple(map(stored, arguments))]  # noqa: UP007
-        if origin is Literal or (origin is None and not isinstance(annotation, type)):
+        if origin is Literal:
+            # msgspec knows no literal of an Enum's member: its class reads it, pydantic compares.
+            kinds: set[Any] = {type(one) for one in arguments}
+            enum = kinds.pop()
+            return enum if not kinds and issubclass(enum, Enum) else annotation
+        if origin is None and not isinstance(annotation, type):
             return annotation
         if origin is not None:
             inner = tuple(map(stored, arguments))
@@ -209,7 +215,7 @@ class Models:
                     "Give each model a field of that name: kind: Literal['…']."
                 )
             for value in get_args(fields[tag].annotation):
-                models[value] = self.model(member)
+                models[value.value if isinstance(value, Enum) else value] = self.model(member)
 
         def read(value: Any) -> Any:
             if not isinstance(value, dict):

@@ -233,15 +233,13 @@ def _column(name: str, info: inspect.Type, form: Form) -> Column:
 
 def _json(name: str, nullable: bool, form: Form) -> Column:
     """Anything else rests as JSON text, and is checked when it is read."""
-    # Dicts keep their order, but where it must be seen whether a value comes back as it was.
-    to_json = msgspec.json.encode if form.settle is None else form.encode
 
     def encode(value: Any) -> str:
         try:
             refuse_suspicious(name, value)
-            data = to_json(value)
+            data = form.encode_in_order(value)
             back = form.decode(data)
-            if form.settle is not None and to_json(back) != data:
+            if form.settle is not None and form.encode(back) != form.encode(value):
                 raise ValueError("is changed by its validators when it is read")
         except (InvalidMessage, msgspec.ValidationError) as error:
             raise ValueError(f"cannot be kept: {error}") from None
