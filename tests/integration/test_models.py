@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from diptych import (
     App,
     BadResult,
+    Decider,
+    EventSourced,
+    Handlers,
     IdReused,
     InvalidMessage,
     Query,
@@ -34,8 +38,10 @@ from tests.integration.model_pots import (
     Take,
     Total,
     TotalOf,
+    all_totals,
     model_bank,
     total,
+    total_of,
     totals,
 )
 from tests.integration.model_pots import pots as model
@@ -72,8 +78,7 @@ async def how_many(query: HowMany, views: Views) -> int:
 
 @pytest.fixture
 async def app(url: str) -> AsyncIterator[App]:
-    answerers: list[Any] = [*model_bank(url)._answer, sums, how_many]
-    async with model_bank(url, answer=answerers) as app:
+    async with model_bank(url, answer=[total_of, all_totals, sums, how_many]) as app:
         yield app
 
 
@@ -163,9 +168,37 @@ class TestApps:
             with pytest.raises(Stale, match="greater than 0"):
                 await app.ask(TotalOf(pot="a"), after=2, timeout=0.3)
 
-    async def test_a_decide_that_changes_the_state_changes_it_for_nobody(self, url: str) -> None:
-        from diptych import Decider, EventSourced
+    async def test_an_inline_view_keeps_models_in_the_command_s_commit(self, url: str) -> None:
+        inline = View(Total, total, key="pot", inline=True)
+        async with model_bank(url, read=[inline]) as app:
+            receipt = await app.execute(Put(pot="a", cents=5))
+            answer = await app.answer(TotalOf(pot="a"))
+            assert answer.value == Total(pot="a", amount=5, events=1, position=receipt.position)
 
+    async def test_what_prepare_gives_is_checked_as_well(self, url: str) -> None:
+        def even(command: Put) -> Put:
+            return command.model_copy(update={"amount": command.amount // 2 * 2})
+
+        prepared = EventSourced("pot", model.decider, key="pot", prepare=even)
+        async with model_bank(url, write=[prepared]) as app:
+            receipt = await app.execute(Put(pot="a", cents=3))
+            assert receipt.events[0].amount == 2
+            with pytest.raises(BadResult, match="greater than 0"):
+                await app.execute(Put(pot="a", cents=1))
+
+    async def test_a_handler_takes_and_gives_models(self, file: str) -> None:
+        async def put(command: Put, session: AsyncSession) -> list[Added]:
+            return [Added(pot=command.pot, amount=command.amount)]
+
+        async with model_bank(
+            file, write=[Handlers("pot", put, key="pot")], read=[], answer=[]
+        ) as app:
+            receipt = await app.execute(Put(pot="a", cents=3))
+            assert receipt.events == (Added(pot="a", amount=3),)
+            with pytest.raises(InvalidMessage, match="'amount'"):
+                await app.execute(Put.model_construct(pot="a", amount=0))
+
+    async def test_a_decide_that_changes_the_state_changes_it_for_nobody(self, url: str) -> None:
         class Purse(BaseModel):
             amounts: list[int] = []
 

@@ -25,6 +25,7 @@ from typing import (
 )
 
 import msgspec
+import pydantic
 from msgspec import Meta, inspect
 from pydantic import BaseModel, Discriminator, RootModel, ValidationError
 from pydantic.dataclasses import rebuild_dataclass
@@ -34,6 +35,26 @@ from diptych.errors import WiringError
 from diptych.log.forms import Form, Json, MsgspecForm, Settle, is_model, settle
 from diptych.log.pydantic_leaves import SAME, leaf_of, refuse_unpacking
 from diptych.log.shapes import walk
+
+
+OLDEST = (2, 11)
+"""The version in which a validator can be told to go by the names of fields."""
+
+
+def refuse_old(version: str) -> None:
+    """Refuses a pydantic that lacks what is needed here.
+
+    Raises:
+        WiringError: It does.
+    """
+    if tuple(map(int, version.split(".")[:2])) < OLDEST:
+        raise WiringError(
+            f"pydantic {version} is too old for messages. "
+            "Install the one that fits: pip install 'diptych[pydantic]'."
+        )
+
+
+refuse_old(pydantic.VERSION)
 
 
 class ModelForm:
