@@ -33,12 +33,14 @@ from tests.integration.dumps import dump
 from tests.integration.model_pots import (
     Added,
     AllTotals,
+    Pot,
     Put,
     Removed,
     Take,
     Total,
     TotalOf,
     all_totals,
+    changed,
     model_bank,
     total,
     total_of,
@@ -109,6 +111,20 @@ class TestApps:
         with pytest.raises(Refused) as refused:
             await app.execute(Take(pot="a", amount=9))
         assert refused.value.values == {"there": 5}
+
+    async def test_a_refusal_may_carry_models(self, url: str) -> None:
+        def refuse(command: Put, pot: Pot) -> list[Added]:
+            raise Refused("no", there=[Total(pot="a", amount=1, events=2, position=3)], count=1)
+
+        refusing = EventSourced("pot", Decider(Pot(), refuse, changed), key="pot")
+        async with model_bank(url, write=[refusing]) as app:
+            for _ in range(2):
+                with pytest.raises(Refused) as refused:
+                    await app.execute(Put(pot="a", cents=1), id="c-1")
+            assert refused.value.values == {
+                "there": [{"pot": "a", "amount": 1, "events": 2, "position": 3}],
+                "count": 1,
+            }
 
     async def test_what_breaks_its_constraint_is_refused_and_changes_nothing(
         self, app: App

@@ -65,7 +65,7 @@ def test_a_dataclass_as_message_loads_no_pydantic() -> None:
 
 
 def test_the_code_for_models_is_loaded_where_a_model_is_met() -> None:
-    home = "diptych.log.pydantic_models"
+    home = "diptych.log.pydantic_form"
     assert home not in modules_after(f"import pydantic{USE}")
     model = 'from pydantic import create_model\nMessageType(create_model("M", x=(int, 1)), "m")'
     assert home in modules_after(USE + model)

@@ -166,7 +166,7 @@ def test_what_would_not_come_back_is_named_with_its_remedy(wrong: type, words: s
 
 
 def test_a_pydantic_that_is_too_old_is_named() -> None:
-    from diptych.log.pydantic_models import refuse_old
+    from diptych.log.pydantic_form import refuse_old
 
     with pytest.raises(WiringError, match=r"2\.10\.6 is too old.*pip install 'diptych\[pydantic"):
         refuse_old("2.10.6")

@@ -142,14 +142,16 @@ def form_of(type_: Any) -> Form:
     """
     if "pydantic" in sys.modules:
         if is_model(type_):
-            from diptych.log.pydantic_models import ModelForm
+            from diptych.log.pydantic_form import ModelForm
 
             return ModelForm(type_)
         if _holds_models(type_):
-            from diptych.log.pydantic_models import Models
+            from diptych.log.pydantic_hooks import Models
+            from diptych.log.pydantic_model import Place
 
             models = Models()
-            return MsgspecForm(models.take(type_, getattr(type_, "__name__", str(type_))), models)
+            place = Place(type_, getattr(type_, "__name__", str(type_)))
+            return MsgspecForm(models.take(place), models)
     return MsgspecForm(type_)
 
 
@@ -172,6 +174,18 @@ def model_fields(type_: Any) -> Mapping[str, Any] | None:
     return fields
 
 
+def fields_of(model: Any) -> Mapping[str, Any]:
+    """The fields of a model and their values, for msgspec, which does not know models.
+
+    Raises:
+        TypeError: It is none.
+    """
+    fields = model_fields(type(model))
+    if fields is None:
+        raise TypeError(f"Encoding objects of type {type(model).__name__} is unsupported")
+    return {name: getattr(model, name) for name in fields}
+
+
 def is_mutable_model(type_: Any) -> bool:
     """Whether it is one of these, and not frozen."""
     if not is_model(type_):
@@ -189,6 +203,6 @@ def make_model(type_: Any, fields: Mapping[str, Any]) -> Any:
         TypeError: It has no such field.
         ValidationError: A value does not fit.
     """
-    from diptych.log.pydantic_models import made
+    from diptych.log.pydantic_model import made
 
     return made(type_, fields)

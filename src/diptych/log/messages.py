@@ -48,13 +48,12 @@ class MessageType(Generic[M]):
                 "whose annotations resolve; for a choice of classes in one field, use tagged "
                 "Structs, or a pydantic model with Field(discriminator=…)."
             ) from error
-        self.info = form.info
-        if not isinstance(self.info, inspect.DataclassType | inspect.StructType):
+        if not isinstance(form.info, inspect.DataclassType | inspect.StructType):
             raise WiringError(
                 f"{type_.__qualname__} cannot be a message: it has no fields. "
                 "Use a frozen dataclass, a msgspec Struct, an attrs class or a pydantic model."
             )
-        self.fields: Sequence[str] = tuple(field.name for field in self.info.fields)
+        self.fields: Sequence[str] = tuple(field.name for field in form.info.fields)
         self.encode: Callable[[M], bytes] = form.encode
         self.decode: Callable[[Json], M] = form.decode
         self.decode_list: Callable[[Json], list[M]] = form.decode_list

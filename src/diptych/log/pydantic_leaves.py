@@ -13,8 +13,10 @@ from pydantic import TypeAdapter
 from pydantic.types import EncodedBytes, EncodedStr, Json
 
 from diptych.errors import WiringError
+from diptych.log.pydantic_model import validated
 
-SAME: dict[Any, type] = {
+SAME: dict[Any, Any] = {
+    object: Any,
     pydantic.AwareDatetime: datetime,
     pydantic.PastDatetime: datetime,
     pydantic.PastDate: date,
@@ -78,7 +80,7 @@ def leaf_of(cls: Any, where: str) -> Leaf:
         )
     kind = _KINDS.get(schema.get("type", ""), inspect.AnyType)
     write = partial(adapter.dump_python, mode="json", warnings="error")
-    return Leaf(adapter.validate_python, write, kind())
+    return Leaf(partial(validated, adapter.validator.validate_python), write, kind())
 
 
 def refuse_unpacking(metadata: Any, where: str) -> None:
