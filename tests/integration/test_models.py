@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -233,6 +235,26 @@ class TestApps:
                 await app.execute(Put(pot="a", cents=13))
             receipt = await app.execute(Put(pot="a", cents=1))
             assert receipt.events == (Added(pot="a", amount=1),)
+
+
+async def test_fastapi_takes_commands_as_bodies_and_gives_rows(url: str) -> None:
+    site = FastAPI()
+    async with model_bank(url) as app:
+
+        @site.post("/put")
+        async def put(command: Put) -> int:
+            return (await app.execute(command)).position
+
+        @site.get("/total/{pot}")
+        async def show(pot: str, after: int) -> Total | None:
+            return await app.ask(TotalOf(pot=pot), after=after)
+
+        transport = httpx.ASGITransport(site)
+        async with httpx.AsyncClient(transport=transport, base_url="http://site") as visitor:
+            position = (await visitor.post("/put", json={"pot": "a", "cents": 5})).json()
+            shown = await visitor.get("/total/a", params={"after": position})
+            assert shown.json() == {"pot": "a", "amount": 5, "events": 1, "position": position}
+            assert (await visitor.post("/put", json={"pot": "a", "cents": 0})).status_code == 422
 
 
 class TestMoving:
