@@ -11,9 +11,11 @@ pytest.register_assert_rewrite(
     "tests.contract.read_only",
     "tests.contract.reading",
     "tests.contract.view_columns",
+    "tests.contract.view_models",
     "tests.contract.view_rows",
     "tests.contract.view_saving",
     "tests.contract.view_sessions",
     "tests.integration.dictionary",
+    "tests.integration.model_pots",
     "tests.integration.pots",
 )

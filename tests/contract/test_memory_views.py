@@ -11,8 +11,7 @@ from diptych.adapters.memory.store import MemoryStore
 from diptych.adapters.memory.views import MemoryViews
 from diptych.read.port import ViewStore
 from tests.contract.commits import CONTEXT
-from tests.contract.view_rows import SHAPES
-from tests.contract.view_store_contract import ViewStoreContract
+from tests.contract.view_store_contract import ALL_SHAPES, ViewStoreContract
 
 
 class TestMemoryViews(ViewStoreContract):
@@ -25,7 +24,7 @@ class TestMemoryViews(ViewStoreContract):
         store = MemoryStore()
         await store.open(CONTEXT, [])
         views = MemoryViews(store)
-        await views.open(SHAPES)
+        await views.open(ALL_SHAPES)
         yield views
         await views.close()
         await store.close()

@@ -13,8 +13,8 @@ from diptych.adapters.sqlite.store import SqliteStore
 from diptych.adapters.sqlite.views import SqliteViews
 from diptych.read.port import ViewStore
 from tests.contract.commits import CONTEXT, WAITING
-from tests.contract.view_rows import COUNTS, SHAPES, Count, put
-from tests.contract.view_store_contract import ViewStoreContract
+from tests.contract.view_rows import COUNTS, Count, put
+from tests.contract.view_store_contract import ALL_SHAPES, ViewStoreContract
 
 
 async def opened(path: Path, stack: AsyncExitStack) -> ViewStore:
@@ -23,7 +23,7 @@ async def opened(path: Path, stack: AsyncExitStack) -> ViewStore:
     await store.open(CONTEXT, [])
     stack.push_async_callback(store.close)
     views = SqliteViews(store)
-    await views.open(SHAPES)
+    await views.open(ALL_SHAPES)
     stack.push_async_callback(views.close)
     return views
 

@@ -16,6 +16,7 @@ HEAVY = [
     "duckdb",
     "nats",
     "confluent_kafka",
+    "pydantic",
     "starlette",
     "httpx",
     "pytest",
@@ -50,3 +51,21 @@ def test_every_public_name_is_there_without_sqlalchemy() -> None:
 def test_wiring_an_app_in_memory_loads_no_sqlalchemy() -> None:
     loaded = modules_after("import diptych; diptych.App('quiet', store='memory://')")
     assert loaded & {"sqlalchemy", "aiosqlite", "asyncpg"} == set()
+
+
+USE = """
+from diptych.log.messages import MessageType
+from dataclasses import make_dataclass
+MessageType(make_dataclass("Plain", [("x", int), ("y", list[str])], frozen=True), "plain")
+"""
+
+
+def test_a_dataclass_as_message_loads_no_pydantic() -> None:
+    assert "pydantic" not in modules_after(USE)
+
+
+def test_the_code_for_models_is_loaded_where_a_model_is_met() -> None:
+    home = "diptych.log.pydantic_form"
+    assert home not in modules_after(f"import pydantic{USE}")
+    model = 'from pydantic import create_model\nMessageType(create_model("M", x=(int, 1)), "m")'
+    assert home in modules_after(USE + model)

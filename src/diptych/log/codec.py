@@ -152,7 +152,7 @@ class EventCodec:
             if stored.schema == self._schemas[stored.name]:
                 return message.decode(stored.data)
             fields = self._upcasters.lift(stored.name, stored.schema, _fields_of(stored.data))
-            return msgspec.convert(fields, message.type, str_keys=True)
+            return message.convert(fields)
         except msgspec.ValidationError as error:
             raise SchemaChanged(
                 f"{stored.name!r} at position {stored.position} does not fit its class: {error}. "

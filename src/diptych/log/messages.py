@@ -14,16 +14,20 @@ import msgspec
 from msgspec import inspect
 
 from diptych.errors import InvalidMessage, WiringError
-from diptych.log.names import OPTIONAL
+from diptych.log.forms import Json, form_of, model_fields
+from diptych.log.shapes import field_shapes, is_suspicious
 
 M = TypeVar("M")
 
-_encoder = msgspec.json.Encoder(order="deterministic")
 _PATH = " - at `$"
 
 
 class MessageType(Generic[M]):
     """How messages of one class are encoded, decoded and checked.
+
+    Attributes:
+        form: How they become JSON and come back.
+        encode, decode, decode_list, convert: Of the form; they raise what it raises.
 
     Raises:
         WiringError: The class has no fields that can be told from their annotations, or holds a
@@ -34,27 +38,28 @@ class MessageType(Generic[M]):
         self.type = type_
         self.name = name
         try:
-            self.info = inspect.type_info(type_)
-            self.decode = msgspec.json.Decoder(type_).decode
-            """From JSON; unknown fields are tolerated: a newer version may have written them."""
-            many: Any = list
-            self.decode_list: Callable[[Any], list[M]] = msgspec.json.Decoder(many[type_]).decode
+            self.form = form = form_of(type_)
+        except WiringError:
+            raise
         except Exception as error:
             raise WiringError(
                 f"{type_.__module__}.{type_.__qualname__} cannot be a message: {error}. "
-                "Use a frozen dataclass, a msgspec Struct or an attrs class whose annotations "
-                "resolve; for a choice of classes in one field, use tagged Structs."
+                "Use a frozen dataclass, a msgspec Struct, an attrs class or a pydantic model "
+                "whose annotations resolve; for a choice of classes in one field, use tagged "
+                "Structs, or a pydantic model with Field(discriminator=…)."
             ) from error
-        if not isinstance(self.info, inspect.DataclassType | inspect.StructType):
+        if not isinstance(form.info, inspect.DataclassType | inspect.StructType):
             raise WiringError(
                 f"{type_.__qualname__} cannot be a message: it has no fields. "
-                "Use a frozen dataclass, a msgspec Struct or an attrs class."
+                "Use a frozen dataclass, a msgspec Struct, an attrs class or a pydantic model."
             )
-        self._suspicious = _has_suspicious(self.info, set())
-
-    def encode(self, message: M) -> bytes:
-        """JSON; raises what msgspec raises."""
-        return _encoder.encode(message)
+        self.fields: Sequence[str] = tuple(field.name for field in form.info.fields)
+        self.encode: Callable[[M], bytes] = form.encode
+        self.decode: Callable[[Json], M] = form.decode
+        self.decode_list: Callable[[Json], list[M]] = form.decode_list
+        self.convert: Callable[[Any], M] = form.convert
+        self._settle = form.settle
+        self._suspicious = is_suspicious(form.info, form.custom)
 
     def check(self, message: M) -> tuple[M, bytes]:
         """Encodes and decodes: what comes back obeys the annotations, and has these bytes.
@@ -65,11 +70,16 @@ class MessageType(Generic[M]):
         try:
             if self._suspicious:
                 refuse_suspicious(self.name, message)
-            data = _encoder.encode(message)
-            return self.decode(data), data
+            data = self.encode(message)
+            checked = self.decode(data)
+            if self._settle is not None:
+                return self._settle(checked, data)
+            return checked, data
         except msgspec.ValidationError as error:
-            reason, _, path = str(error).partition(_PATH)
-            raise InvalidMessage(self.name, path.rstrip("`").lstrip("."), reason) from None
+            reason, *paths = str(error).split(_PATH)
+            # What is inside was told first.
+            path = "".join(path.rstrip("`") for path in reversed(paths))
+            raise InvalidMessage(self.name, path.lstrip("."), reason) from None
         except UnicodeEncodeError as error:
             raise InvalidMessage(self.name, "", f"text that cannot be encoded ({error})") from None
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -81,82 +91,12 @@ class MessageType(Generic[M]):
 
     def shape(self) -> dict[str, str]:
         """Fields and their stored form, for comparison over time."""
-        return _fields(self.info, ())
+        return field_shapes(self.form.info, self.form.custom)
 
 
 def message_type(type_: type, name: str) -> MessageType[Any]:
     """A `MessageType` for a class that is known at run time only."""
     return MessageType[Any](type_, name)
-
-
-def _fields(info: inspect.Type, above: tuple[type, ...]) -> dict[str, str]:
-    fields = cast("inspect.DataclassType | inspect.StructType", info)
-    return {
-        field.encode_name: _shape(field.type, (*above, fields.cls))
-        + ("" if field.required else OPTIONAL)
-        for field in fields.fields
-    }
-
-
-def _shape(info: inspect.Type, above: tuple[type, ...]) -> str:
-    match info:
-        case inspect.DataclassType(cls=cls) | inspect.StructType(cls=cls):
-            if cls in above:
-                return cls.__name__
-            inner = ", ".join(f"{name}: {shape}" for name, shape in _fields(info, above).items())
-            return f"{{{inner}}}"
-        case inspect.UnionType(types=types):
-            return " | ".join(sorted(_shape(member, above) for member in types))
-        case (
-            inspect.ListType(item_type=item)
-            | inspect.SetType(item_type=item)
-            | inspect.FrozenSetType(item_type=item)
-            | inspect.VarTupleType(item_type=item)
-            | inspect.CollectionType(item_type=item)
-        ):
-            return f"[{_shape(item, above)}]"
-        case inspect.TupleType(item_types=items):
-            return f"({', '.join(_shape(item, above) for item in items)})"
-        case inspect.DictType(key_type=key, value_type=value):
-            return f"{{{_shape(key, above)}: {_shape(value, above)}}}"
-        case inspect.EnumType(cls=cls):
-            return " | ".join(sorted(repr(member.value) for member in cls))
-        case inspect.LiteralType(values=values):
-            return " | ".join(sorted(map(repr, values)))
-        case inspect.Metadata(type=inner_type):
-            return _shape(inner_type, above)
-        case _:
-            return type(info).__name__.removesuffix("Type").lower()
-
-
-def _has_suspicious(info: inspect.Type, seen: set[type]) -> bool:
-    """Whether a value that JSON would quietly change or a decoder quietly take can be inside."""
-    match info:
-        case (
-            inspect.FloatType() | inspect.DecimalType() | inspect.DateTimeType() | inspect.AnyType()
-        ):
-            return True
-        case inspect.DataclassType(cls=cls) | inspect.StructType(cls=cls):
-            if cls in seen:
-                return False
-            seen.add(cls)
-            return any(_has_suspicious(field.type, seen) for field in info.fields)
-        case inspect.UnionType(types=types) | inspect.TupleType(item_types=types):
-            return any(_has_suspicious(member, seen) for member in types)
-        case (
-            inspect.ListType(item_type=item)
-            | inspect.SetType(item_type=item)
-            | inspect.FrozenSetType(item_type=item)
-            | inspect.VarTupleType(item_type=item)
-            | inspect.CollectionType(item_type=item)
-        ):
-            return _has_suspicious(item, seen)
-        case inspect.DictType(key_type=key, value_type=value):
-            return _has_suspicious(key, seen) or _has_suspicious(value, seen)
-        case inspect.Metadata(type=inner):
-            return _has_suspicious(inner, seen)
-        case _:
-            return False
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -174,6 +114,9 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         names = getattr(value, "__struct_fields__", None) or value.__dataclass_fields__
         for name in names:
             yield from _leaves(getattr(value, name, None), f"{path}.{name}" if path else name)
+    elif (fields := model_fields(type(value))) is not None:
+        for name in fields:
+            yield from _leaves(value.__dict__.get(name), f"{path}.{name}" if path else name)
     elif hasattr(value, "__attrs_attrs__"):
         for attribute in value.__attrs_attrs__:
             name = attribute.name

@@ -9,8 +9,11 @@ from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
+import msgspec
+
 from diptych.errors import NestedCall, NotOpen, Stale, UnknownMessage, WiringError, WrongRows
 from diptych.log.codec import from_micros
+from diptych.log.forms import is_model, make_model
 from diptych.log.messages import MessageType, message_type
 from diptych.log.names import Names
 from diptych.message import Answer, Clock, Position, Principal, Query
@@ -135,7 +138,11 @@ def _typed(type_: type[T], columns: Sequence[str], rows: Iterable[Sequence[Any]]
         or not hasattr(type_, "__annotations__")
         or (
             len(columns) == 1
-            and not (hasattr(type_, "__dataclass_fields__") or hasattr(type_, "__struct_fields__"))
+            and not (
+                hasattr(type_, "__dataclass_fields__")
+                or hasattr(type_, "__struct_fields__")
+                or is_model(type_)
+            )
         )
     ):
         if len(columns) != 1:
@@ -152,8 +159,11 @@ def _typed(type_: type[T], columns: Sequence[str], rows: Iterable[Sequence[Any]]
                 )
         return values
     try:
-        return [type_(**dict(zip(columns, row, strict=True))) for row in rows]
-    except TypeError as error:
+        named = (dict(zip(columns, row, strict=True)) for row in rows)
+        if is_model(type_):
+            return [make_model(type_, fields) for fields in named]
+        return [type_(**fields) for fields in named]
+    except (TypeError, msgspec.ValidationError) as error:
         raise WrongRows(
             f"columns {', '.join(columns)} do not fit {type_.__name__} ({error}). "
             "Select its fields, with .label(…) where a column is named differently."

@@ -23,7 +23,7 @@ class View(Generic[R]):
     """Keeps one row of a class for each key, folded from events.
 
     Args:
-        row: A frozen dataclass, Struct or attrs class; its fields are the columns.
+        row: A frozen dataclass, Struct, attrs class or pydantic model; its fields are the columns.
         project: `project(row | None, event[, Recorded]) -> row | None`: None before the first
             event of a key, None to remove the row. One function or a list. Whether a row can be
             kept is checked when it is written, at the end of a batch of events.
@@ -177,7 +177,7 @@ def _key_reader(what: str, type_: type, key: Key, length: int) -> Callable[[Any]
 
 
 def _refuse_missing(what: str, type_: type, fields: Sequence[str], remedy: str) -> None:
-    have = list(message_type(type_, type_.__name__).shape())
+    have = message_type(type_, type_.__name__).fields
     for field in fields:
         if field not in have:
             raise WiringError(

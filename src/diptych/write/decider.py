@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 from diptych.errors import BadResult
 from diptych.message import Context, Recorded
 from diptych.routing import Route, name_of, routes, table
+from diptych.write.keeping import keeping
 
 S = TypeVar("S")
 
@@ -35,12 +36,10 @@ class Decider(Generic[S]):
         evolve: Callable[..., S] | Sequence[Callable[..., S]],
     ) -> None:
         self.initial = initial
-        self.decides: Mapping[type, Route] = table(
-            routes(decide, message=0, arity=2, facts=Context, what="decide")
-        )
-        self.evolves: Mapping[type, Route] = table(
-            routes(evolve, message=1, arity=2, facts=Recorded, what="evolve")
-        )
+        decides = table(routes(decide, message=0, arity=2, facts=Context, what="decide"))
+        evolves = table(routes(evolve, message=1, arity=2, facts=Recorded, what="evolve"))
+        self.decides: Mapping[type, Route] = keeping(decides, state=1, initial=initial)
+        self.evolves: Mapping[type, Route] = keeping(evolves, state=0, initial=initial)
 
     def decide(self, command: Any, state: S, context: Context) -> list[Any]:
         """The events that a command gives on a state.

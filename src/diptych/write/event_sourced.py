@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from msgspec import inspect
-
 from diptych.errors import InvalidMessage, WiringError
-from diptych.log.messages import is_plain
+from diptych.log.messages import is_plain, message_type
 from diptych.message import Recorded
 from diptych.routing import Functions, Route
 from diptych.write.decider import Decider
@@ -101,11 +99,7 @@ def key_function(owner: str, type_: type, key: Key) -> Callable[[Any], Any]:
     """
     if callable(key):
         return key
-    try:
-        info = inspect.type_info(type_)
-        fields = [field.name for field in getattr(info, "fields", ())]
-    except Exception as error:
-        raise WiringError(f"{owner}: {type_.__name__} cannot be a message: {error}.") from error
+    fields = message_type(type_, type_.__name__).fields
     if key not in fields:
         raise WiringError(
             f"{owner}: {type_.__name__} has no field {key!r} (it has: {', '.join(fields)}). "

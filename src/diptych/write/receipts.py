@@ -10,6 +10,7 @@ import msgspec
 from diptych.errors import IdReused, Refused
 from diptych.log.codec import EventCodec
 from diptych.log.commit import Appended, Outcome, Refusal, Settled
+from diptych.log.forms import fields_of
 from diptych.log.port import Store
 from diptych.message import Receipt
 
@@ -74,7 +75,9 @@ class Receipts:
 def refusal_of(refused: Refused) -> Refusal:
     """A refusal as it is stored."""
     try:
-        values: dict[str, Any] = msgspec.to_builtins(refused.values, str_keys=True)
+        values: dict[str, Any] = msgspec.to_builtins(
+            refused.values, str_keys=True, enc_hook=fields_of
+        )
     except (TypeError, ValueError):
         values = {name: str(value) for name, value in refused.values.items()}
     return Refusal(refused.code, refused.message, values)

@@ -13,13 +13,14 @@ from decimal import Decimal
 from enum import Enum
 from inspect import Parameter, signature
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias, get_type_hints
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
 from msgspec import inspect
 
 from diptych.errors import BadResult, InvalidMessage, WiringError
+from diptych.log.forms import Form, is_model
 from diptych.log.messages import message_type, refuse_suspicious
 from diptych.read.port import Shape
 
@@ -58,12 +59,9 @@ class RowCodec:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        info = message_type(shape.row, shape.view).info
-        fields = getattr(info, "fields", ())
-        hints = get_type_hints(shape.row, include_extras=True)
-        self.columns: Sequence[Column] = [
-            _column(field.name, field.type, hints[field.name]) for field in fields
-        ]
+        form = message_type(shape.row, shape.view).form
+        fields: Sequence[inspect.Field] = getattr(form.info, "fields", ())
+        self.columns: Sequence[Column] = [_column(field.name, field.type, form) for field in fields]
         self.names = tuple(column.name for column in self.columns)
         by_name = {column.name: column for column in self.columns}
         self._encoders = [column.encode for column in self.columns]
@@ -84,6 +82,8 @@ class RowCodec:
             if column.decode is not None
         ]
         self._positional = _takes_positions(shape.row, self.names)
+        self._make = form.make
+        self._validates = is_model(shape.row)
 
     def encode(self, row: Any) -> tuple[Any, ...]:
         """Database values, in the order of the columns.
@@ -93,7 +93,7 @@ class RowCodec:
         """
         values = self._values(row)
         try:
-            return tuple([encode(v) for encode, v in zip(self._encoders, values, strict=True)])
+            encoded = tuple([encode(v) for encode, v in zip(self._encoders, values, strict=True)])
         except (ValueError, TypeError, AttributeError):
             for column, value in zip(self.columns, values, strict=True):
                 try:
@@ -104,6 +104,24 @@ class RowCodec:
                         f"has a row whose {column.name!r} {error}.",
                     ) from None
             raise
+        if self._validates:
+            self._refuse_unsettled(encoded)
+        return encoded
+
+    def _refuse_unsettled(self, encoded: tuple[Any, ...]) -> None:
+        """A row whose validators refuse it, or change it, would not be read as it was written."""
+        owner = f"view {self.shape.row.__name__}"
+        try:
+            values = self._values(self.decode(encoded))
+        except msgspec.ValidationError as error:
+            raise BadResult(owner, f"has a row that cannot be kept: {error}.") from None
+        for column, was, value in zip(self.columns, encoded, values, strict=True):
+            if column.encode(value) != was:
+                raise BadResult(
+                    owner,
+                    f"has a row whose {column.name!r} its validators change when it is read. "
+                    "Make rows with the class itself, and let validators leave what they gave.",
+                )
 
     def encode_key(self, key: tuple[Any, ...]) -> tuple[Any, ...]:
         """Database values of a key.
@@ -131,7 +149,7 @@ class RowCodec:
                 values[index] = decode(values[index])
         if self._positional:
             return self.shape.row(*values)
-        return self.shape.row(**dict(zip(self.names, values, strict=True)))
+        return self._make(dict(zip(self.names, values, strict=True)))
 
     def key_of(self, row: Any) -> tuple[Any, ...]:
         """The key of a row, as Python values."""
@@ -164,7 +182,7 @@ def _exactly(type_: type) -> Convert:
     return encode
 
 
-def _column(name: str, info: inspect.Type, annotation: Any) -> Column:
+def _column(name: str, info: inspect.Type, form: Form) -> Column:
     if isinstance(info, inspect.Metadata):
         info = info.type
     nullable = False
@@ -172,7 +190,7 @@ def _column(name: str, info: inspect.Type, annotation: Any) -> Column:
         rest = [member for member in info.types if not isinstance(member, inspect.NoneType)]
         nullable = len(rest) < len(info.types)
         if len(rest) != 1:
-            return _json(name, nullable, annotation)
+            return _json(name, nullable, form.field(name))
         info = rest[0]
     match info:
         case inspect.BoolType():
@@ -210,23 +228,24 @@ def _column(name: str, info: inspect.Type, annotation: Any) -> Column:
                 return Column(name, sql, nullable, _literal(allowed), None)
         case _:
             pass
-    return _json(name, nullable, annotation)
+    return _json(name, nullable, form.field(name))
 
 
-def _json(name: str, nullable: bool, annotation: Any) -> Column:
+def _json(name: str, nullable: bool, form: Form) -> Column:
     """Anything else rests as JSON text, and is checked when it is read."""
-    decoder = msgspec.json.Decoder(annotation)
 
     def encode(value: Any) -> str:
         try:
             refuse_suspicious(name, value)
-            data = msgspec.json.encode(value)
-            decoder.decode(data)
+            data = form.encode_in_order(value)
+            back = form.decode(data)
+            if form.settle is not None and form.encode(back) != form.encode(value):
+                raise ValueError("is changed by its validators when it is read")
         except (InvalidMessage, msgspec.ValidationError) as error:
             raise ValueError(f"cannot be kept: {error}") from None
         return data.decode()
 
-    return Column(name, "TEXT", nullable, encode, decoder.decode)
+    return Column(name, "TEXT", nullable, encode, form.decode)
 
 
 def _bool(value: Any) -> int:
