@@ -207,7 +207,6 @@ class App:
             fresh=fresh,
             timeout=timeout,
             principal=principal or ANONYMOUS,
-            accept_stale=True,
         )
 
     def join(
