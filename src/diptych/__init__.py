@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from diptych.message import Answer, Context, Position, Principal, Query, Receipt, Recorded
     from diptych.part import Part
+    from diptych.read.tables import Tables
     from diptych.read.view import View
     from diptych.read.views import Views
     from diptych.running import Limits
@@ -64,6 +65,7 @@ __all__ = [
     "Stale",
     "StoreFault",
     "StreamConflict",
+    "Tables",
     "UnknownMessage",
     "View",
     "Views",
@@ -83,6 +85,7 @@ if not TYPE_CHECKING:  # a checker sees the imports above, and so a name that is
             "Recorded",
         ),
         "diptych.part": ("Part",),
+        "diptych.read.tables": ("Tables",),
         "diptych.read.view": ("View",),
         "diptych.read.views": ("Views",),
         "diptych.running": ("Limits",),

@@ -136,6 +136,7 @@ class Running:
             store,
             views,
             {row: (shape, views) for row, shape in wiring.shapes.items() if views is not None},
+            wiring.readable,
         )
         self.queries = Queries(
             wiring.context,
