@@ -97,7 +97,7 @@ class Running:
         if wiring.tables and not isinstance(store, UserTables):
             raise WiringError(
                 f"{url!r} keeps no tables of yours (Tables, Handlers, Rows). Use a database: "
-                "store='sqlite:///file.db'."
+                "store='sqlite:///file.db', or 'sqlite://' for one in memory."
             )
         followers = {
             shape.checkpoint: Projecting(wiring.views[row], shape, views, wiring.codec)
