@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     )
     from diptych.message import Answer, Context, Position, Principal, Query, Receipt, Recorded
     from diptych.part import Part
-    from diptych.read.query import Views
+    from diptych.read.tables import Tables
     from diptych.read.view import View
+    from diptych.read.views import Views
     from diptych.running import Limits
     from diptych.security.policy import Allow, Deny
     from diptych.write.boundary import Boundary
@@ -65,6 +66,7 @@ __all__ = [
     "Stale",
     "StoreFault",
     "StreamConflict",
+    "Tables",
     "UnknownMessage",
     "View",
     "Views",
@@ -86,8 +88,9 @@ if not TYPE_CHECKING:  # a checker sees the imports above, and so a name that is
             "Recorded",
         ),
         "diptych.part": ("Part",),
-        "diptych.read.query": ("Views",),
+        "diptych.read.tables": ("Tables",),
         "diptych.read.view": ("View",),
+        "diptych.read.views": ("Views",),
         "diptych.running": ("Limits",),
         "diptych.security.policy": ("Allow", "Deny"),
         "diptych.write.boundary": ("Boundary",),

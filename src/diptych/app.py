@@ -50,8 +50,8 @@ class App:
 
     Args:
         name: Of the context; stamped on the store by the first app that opens it.
-        store: ``sqlite:///file.db`` (relative), ``sqlite:////absolute/file.db``, or ``memory://``
-            (gone when the app is left).
+        store: ``sqlite:///file.db`` (relative), ``sqlite:////absolute/file.db``; ``sqlite://`` for
+            SQLite in memory, or ``memory://`` for a log in Python, both gone when the app is left.
         write: Models, each with the commands it decides.
         read: Views.
         answer: Functions `async def answer(query, views)`.
@@ -207,7 +207,6 @@ class App:
             fresh=fresh,
             timeout=timeout,
             principal=principal or ANONYMOUS,
-            accept_stale=True,
         )
 
     def join(

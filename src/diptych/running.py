@@ -17,6 +17,7 @@ from diptych.message import Chance, Clock, Ids, Position
 from diptych.read.port import Shape, ViewStore
 from diptych.read.projecting import Projecting
 from diptych.read.query import Queries
+from diptych.read.sources import Sources
 from diptych.subscription.runner import Runner
 from diptych.wiring import Wiring
 from diptych.write.dispatch import Dispatch
@@ -96,7 +97,7 @@ class Running:
         if wiring.tables and not isinstance(store, UserTables):
             raise WiringError(
                 f"{url!r} keeps no tables of yours (Tables, Handlers, Rows). Use a database: "
-                "store='sqlite:///file.db'."
+                "store='sqlite:///file.db', or 'sqlite://' for one in memory."
             )
         followers = {
             shape.checkpoint: Projecting(wiring.views[row], shape, views, wiring.codec)
@@ -131,16 +132,19 @@ class Running:
             if isinstance(store, Joins)
             else None
         )
+        sources = Sources(
+            store,
+            views,
+            {row: (shape, views) for row, shape in wiring.shapes.items() if views is not None},
+            wiring.readable,
+        )
         self.queries = Queries(
             wiring.context,
             wiring.answerers,
-            epoch=lambda: store.epoch,
-            head=store.head,
-            store=views,
-            shapes=wiring.shapes,
+            sources=sources,
             names=wiring.names,
             clock=ports.clock,
-            failure=lambda checkpoint: self._runners[checkpoint].failure,
+            failure=self._failure,
             policy=wiring.policy,
             provided=self._provided,
             providing=provide,
@@ -168,6 +172,10 @@ class Running:
         ]
         if self._inline:
             self.dispatch.before = self._catch_up
+
+    def _failure(self, checkpoint: str) -> str | None:
+        runner = self._runners.get(checkpoint)
+        return None if runner is None else runner.failure
 
     async def _catch_up(self) -> None:
         """What was committed without the inline views is taken in before the first command.

@@ -87,6 +87,12 @@ class Wiring:
         given += [read.metadata for read in self.reads if isinstance(read, Tables)]
         return tuple({id(one): one for one in given if one is not None}.values())
 
+    @property
+    def readable(self) -> frozenset[str]:
+        """Names of the users' own tables that answerers may read."""
+        given = [read.metadata for read in self.reads if isinstance(read, Tables)]
+        return frozenset(table.name for one in given for table in one.tables.values())
+
     def policy(self, message: type) -> Policy | None:
         """Who may send this command or ask this query; None where everybody may."""
         found = self._policies.get(message)

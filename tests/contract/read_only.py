@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from diptych.errors import DiptychError, ReadOnly
-from diptych.read.port import ViewStore
+from diptych.read.port import SqlViewStore
 from tests.contract.view_rows import COUNTS, Count, put
 
 TABLE = "view_count_1"
@@ -64,7 +64,7 @@ class ReadOnlySessions:
 
     @pytest.mark.parametrize("statement", WRITES)
     async def test_a_statement_that_writes_is_refused(
-        self, views: ViewStore, path: Path, statement: str
+        self, views: SqlViewStore, path: Path, statement: str
     ) -> None:
         await put(views, COUNTS, Count("a", 1))
         before = self.written(path)
@@ -81,7 +81,7 @@ class ReadOnlySessions:
         ["BEGIN IMMEDIATE", "COMMIT", "END", "ROLLBACK", f"SELECT 1; DROP TABLE {TABLE}"],
     )
     async def test_a_statement_that_moves_the_transaction_is_an_error_and_changes_nothing(
-        self, views: ViewStore, path: Path, statement: str, first: bool
+        self, views: SqlViewStore, path: Path, statement: str, first: bool
     ) -> None:
         await put(views, COUNTS, Count("a", 1))
         before = self.written(path)
@@ -94,7 +94,7 @@ class ReadOnlySessions:
         await self.holds(views)
 
     async def test_whoever_catches_the_refusal_still_reads_the_same_moment(
-        self, views: ViewStore
+        self, views: SqlViewStore
     ) -> None:
         await put(views, COUNTS, Count("a", 1))
         async with views.session() as session:
@@ -107,7 +107,7 @@ class ReadOnlySessions:
 
     @pytest.mark.parametrize("kind", ["insert", "update", "delete", "create", "drop"])
     async def test_a_statement_of_sqlalchemy_that_writes_is_refused(
-        self, views: ViewStore, path: Path, kind: str
+        self, views: SqlViewStore, path: Path, kind: str
     ) -> None:
         await put(views, COUNTS, Count("a", 1))
         table = views.table(COUNTS)
@@ -127,14 +127,14 @@ class ReadOnlySessions:
         assert self.written(path) == before
         await self.holds(views)
 
-    async def test_after_a_refusal_the_engine_still_writes(self, views: ViewStore) -> None:
+    async def test_after_a_refusal_the_engine_still_writes(self, views: SqlViewStore) -> None:
         async with views.session() as session:
             with pytest.raises(ReadOnly):
                 await session.select(sa.text("PRAGMA query_only = ON"))
         await put(views, COUNTS, Count("a", 1))
         await self.holds(views)
 
-    async def holds(self, views: ViewStore) -> None:
+    async def holds(self, views: SqlViewStore) -> None:
         """The one row is as it was."""
         loaded = await views.load(COUNTS, [("a",), ("z",)])
         assert (loaded.position, loaded.rows) == (1, {("a",): Count("a", 1)})

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from diptych.read.port import Found, Shape, ViewStore
+from diptych.read.port import Found, Shape, SqlViewStore
 
 
 class Colour(Enum):
@@ -140,7 +140,7 @@ everythings = st.builds(
 )
 
 
-async def put(views: ViewStore, shape: Shape, *rows: Any, delete: Sequence[Any] = ()) -> int:
+async def put(views: SqlViewStore, shape: Shape, *rows: Any, delete: Sequence[Any] = ()) -> int:
     """Saves rows, one position on; returns the position."""
     at = await views.checkpoint(shape)
     keys = [key if isinstance(key, tuple) else (key,) for key in delete]
@@ -148,7 +148,7 @@ async def put(views: ViewStore, shape: Shape, *rows: Any, delete: Sequence[Any] 
     return at + 1
 
 
-async def select(views: ViewStore, statement: Any) -> Found:
+async def select(views: SqlViewStore, statement: Any) -> Found:
     """What a statement gives in a session of its own."""
     async with views.session() as session:
         return await session.select(statement)

@@ -1,4 +1,4 @@
-"""Whole apps, on memory and on a file."""
+"""Whole apps: in Python, on SQLite in memory, and on a file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from diptych import App
 from tests.integration.pots import bank, file_url
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory://", "sqlite://", "sqlite:///"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of an empty store."""
-    return "memory://" if request.param == "memory" else file_url(tmp_path / "bank.db")
+    given: str = request.param
+    return file_url(tmp_path / "bank.db") if given == "sqlite:///" else given
 
 
 @pytest.fixture

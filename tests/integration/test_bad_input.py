@@ -322,7 +322,7 @@ class TestWiring:
         remedied(error)
 
     @pytest.mark.parametrize(
-        "url", ["", "cinema.db", "sqlite://", "sqlite:///", "mysql:///x", "memory"]
+        "url", ["", "cinema.db", "sqlite:///", "sqlite://x", "mysql:///x", "memory"]
     )
     def test_a_store_that_is_not_known_is_named(self, url: str) -> None:
         with pytest.raises(WiringError, match=r"sqlite:///file\.db") as error:

@@ -18,11 +18,13 @@ def refuse_unknown(url: str) -> None:
     """
     scheme, separator, path = url.partition("://")
     if not separator or scheme not in ("memory", "sqlite"):
-        raise WiringError(f"store {url!r} is not known. Use 'sqlite:///file.db' or 'memory://'.")
-    if scheme == "sqlite" and (len(path) < 2 or not path.startswith("/")):
+        raise WiringError(
+            f"store {url!r} is not known. Use 'sqlite:///file.db', 'sqlite://' or 'memory://'."
+        )
+    if scheme == "sqlite" and path and (len(path) < 2 or not path.startswith("/")):
         raise WiringError(
             f"store {url!r} names no file. Use 'sqlite:///file.db' (relative to where the program "
-            "runs), 'sqlite:////absolute/file.db', or 'memory://'."
+            "runs), 'sqlite:////absolute/file.db', or, for as long as the app is open, 'sqlite://'."
         )
     if scheme == "memory" and path:
         raise WiringError(f"store {url!r}: memory has no path. Use 'memory://'.")
@@ -41,7 +43,8 @@ def build_store(
         from diptych.adapters.sqlite.store import SqliteStore
         from diptych.adapters.sqlite.views import SqliteViews
 
-        store = SqliteStore(Path(path[1:]), waiting=waiting, retention=retention)
+        file = Path(path[1:]) if path else None
+        store = SqliteStore(file, waiting=waiting, retention=retention)
         return store, SqliteViews(store) if reads else None
     from diptych.adapters.memory.store import MemoryStore
 

@@ -1,15 +1,18 @@
-"""The view-store port: where views rest, and how answerers read them."""
+"""The view-store port: where query models rest, and how answerers read them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
 from diptych.log.inline import RowFold
+from diptych.log.names import Stamp
 from diptych.message import Position
+
+T = TypeVar("T")
 
 
 class Shape(Struct, frozen=True, kw_only=True):
@@ -19,17 +22,25 @@ class Shape(Struct, frozen=True, kw_only=True):
         view: Stored name of the view.
         row: Class of its rows; its fields are the columns, in order.
         key: Fields that name a row.
+        fields: Their stored form, to be compared over time.
     """
 
     view: str
     version: int
     row: type
     key: tuple[str, ...]
+    fields: Mapping[str, str] = {}
 
     @property
     def checkpoint(self) -> str:
         """Name of its checkpoint: each version has its own."""
         return f"{self.view}@{self.version}"
+
+    @property
+    def stamp(self) -> Stamp:
+        """What the store should remember of it."""
+        fields = {**self.fields, "(key)": ", ".join(self.key)}
+        return Stamp("view", self.checkpoint, self.version, fields)
 
 
 class Loaded(Struct, frozen=True):
@@ -43,28 +54,23 @@ class Snapshot(Struct, frozen=True):
     """How far everything was when a session began to read.
 
     Attributes:
-        head: Of the log.
-        checkpoints: By checkpoint name; a view that has not begun is missing.
+        head: Of the log; None where the log is in another store.
+        checkpoints: By checkpoint name; a view that has not begun is missing, or at 0.
     """
 
-    head: Position
+    head: Position | None
     checkpoints: Mapping[str, Position]
 
 
 class Found(Struct, frozen=True):
-    """What a statement gave.
-
-    Attributes:
-        views: The views whose tables it names; None where that cannot be told.
-    """
+    """What a statement gave."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
-    views: frozenset[str] | None
 
 
 class Session(Protocol):
-    """Reads of one answer: all of one snapshot, which begins with the first of them."""
+    """Reads of one answer from one store: all of one snapshot, which begins with the first."""
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -79,16 +85,28 @@ class Session(Protocol):
         """The row, or None."""
         ...
 
+    async def all(self, shape: Shape) -> Sequence[Any]:
+        """All rows, in no particular order."""
+        ...
+
+
+class SqlSession(Session, Protocol):
+    """A session that takes SQLAlchemy's statements."""
+
     async def select(self, statement: Any) -> Found:
-        """What an SQLAlchemy statement gives.
+        """What a statement gives.
 
         Raises:
             ReadOnly: It would write.
         """
         ...
 
-    async def oldest(self, after: Position) -> int | None:
-        """Time (microseconds) of the first event after a position; None where there is none."""
+    async def run(self, function: Callable[[Any], T]) -> T:
+        """What a function of a `sqlalchemy.orm.Session` returns; it runs where reading blocks nobody.
+
+        Raises:
+            ReadOnly: It would write.
+        """
         ...
 
 
@@ -137,10 +155,23 @@ class ViewStore(Protocol):
         """Returns when the stored checkpoint is at `position` or beyond, whoever moved it."""
         ...
 
+    def session(self) -> AbstractAsyncContextManager[Session]:
+        """A read-only session."""
+        ...
+
+
+@runtime_checkable
+class SqlViewStore(ViewStore, Protocol):
+    """A view store whose views are tables."""
+
     def table(self, shape: Shape) -> Any:
         """The SQLAlchemy table, for statements."""
         ...
 
-    def session(self) -> AbstractAsyncContextManager[Session]:
+    def filled_by(self, table: str) -> str | None:
+        """The checkpoint of the view whose table this is; None where it is no view's."""
+        ...
+
+    def session(self) -> AbstractAsyncContextManager[SqlSession]:
         """A read-only session."""
         ...

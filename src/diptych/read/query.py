@@ -3,171 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import datetime, timedelta
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-import msgspec
-
-from diptych.errors import NestedCall, NotOpen, Stale, UnknownMessage, WiringError, WrongRows
+from diptych.errors import Fault, NestedCall, Stale, UnknownMessage, WiringError
 from diptych.log.codec import from_micros
-from diptych.log.forms import is_model, make_model
 from diptych.log.messages import MessageType, message_type
 from diptych.log.names import Names
 from diptych.message import Answer, Clock, Position, Principal, Query
-from diptych.read.port import Session, Shape, Snapshot, ViewStore
+from diptych.read.reading import Lagging, Reading
+from diptych.read.sources import Need, Sources
+from diptych.read.views import Views
 from diptych.routing import members, name_of, parameters_of, resolve
 from diptych.security.policy import Policy
-
-if TYPE_CHECKING:
-    from sqlalchemy import Table
-    from sqlalchemy.sql import Select
 
 T = TypeVar("T")
 
 Answerer: TypeAlias = Callable[..., Awaitable[Any]]
 """`async def answer(query, views[, principal or what the app provides …])`"""
 
-SCALARS = (int, float, str, bool, bytes)
-
 answering: ContextVar[bool] = ContextVar("diptych_answering", default=False)
 """Whether this task is inside an answer, which must not wait for another one."""
-
-
-class _Lagging(Exception):
-    """A view that the answer needs is not far enough; the answer begins again."""
-
-    def __init__(self, views: Sequence[Shape]) -> None:
-        super().__init__()
-        self.views = views
-
-
-class Views:
-    """The read-only session of one answer. All its reads are of one moment.
-
-    Statements name the tables of views; which views an answer depends on is noticed from them.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        store: ViewStore,
-        shapes: Mapping[type, Shape],
-        fresh: Callable[[Snapshot, Sequence[Shape]], Sequence[Shape]],
-    ) -> None:
-        self._session = session
-        self._store = store
-        self._shapes = shapes
-        self._fresh = fresh
-        self.used: set[str] = set()
-        """Checkpoints of the views that were read."""
-
-    def table(self, row: type) -> Table:
-        """The table of a view, to be used in a `select`.
-
-        Raises:
-            WiringError: No view of this app has such rows.
-        """
-        return cast("Table", self._store.table(self._shape(row)))
-
-    async def get(self, row: type[T], *key: Any) -> T | None:
-        """The row of a key (one argument for each of its fields), or None."""
-        shape = self._shape(row)
-        await self._read(await self._session.begin(), {shape.checkpoint})
-        return cast("T | None", await self._session.get(shape, key))
-
-    async def all(self, type_: type[T], statement: Select[Any]) -> list[T]:
-        """All rows of a statement: columns by name into a class, or single values.
-
-        Raises:
-            WrongRows: The columns do not fit the class.
-            ReadOnly: The statement would write.
-        """
-        found = await self._session.select(statement)
-        snapshot = await self._session.begin()
-        every = {shape.checkpoint for shape in self._shapes.values()}
-        await self._read(snapshot, set(every if found.views is None else found.views))
-        return _typed(type_, found.columns, found.rows)
-
-    async def one(self, type_: type[T], statement: Select[Any]) -> T:
-        """The only row of a statement.
-
-        Raises:
-            WrongRows: There is none, or more than one.
-        """
-        rows = await self.all(type_, statement)
-        if len(rows) != 1:
-            raise WrongRows(
-                f"one {type_.__name__} was expected, the statement gives {len(rows)}. "
-                "Use all(), or a narrower where()."
-            )
-        return rows[0]
-
-    async def scalar(self, type_: type[T], statement: Select[Any]) -> T:
-        """The only value of a statement: one row, one column.
-
-        Raises:
-            WrongRows: There is no row or column, more than one, or a value of another type.
-        """
-        return await self.one(type_, statement)
-
-    async def _read(self, snapshot: Snapshot, checkpoints: set[str]) -> None:
-        new = checkpoints - self.used
-        if new:
-            self.used |= new
-            shapes = [shape for shape in self._shapes.values() if shape.checkpoint in new]
-            lagging = self._fresh(snapshot, shapes)
-            if lagging:
-                raise _Lagging(lagging)
-
-    def _shape(self, row: type) -> Shape:
-        shape = self._shapes.get(row)
-        if shape is None:
-            known = ", ".join(sorted(known.__name__ for known in self._shapes)) or "none"
-            raise WiringError(
-                f"no view of {row.__name__} here (known: {known}). Wire it with read=[…]."
-            )
-        return shape
-
-
-def _typed(type_: type[T], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[T]:
-    if (
-        type_ in SCALARS
-        or not hasattr(type_, "__annotations__")
-        or (
-            len(columns) == 1
-            and not (
-                hasattr(type_, "__dataclass_fields__")
-                or hasattr(type_, "__struct_fields__")
-                or is_model(type_)
-            )
-        )
-    ):
-        if len(columns) != 1:
-            raise WrongRows(
-                f"a {type_.__name__} was expected, the statement gives {len(columns)} columns. "
-                "Select one column, or name a class with these fields."
-            )
-        values = [row[0] for row in rows]
-        for value in values:
-            if not isinstance(value, type_) and not (type_ is float and isinstance(value, int)):
-                raise WrongRows(
-                    f"a {type_.__name__} was expected, the statement gives {value!r}. "
-                    "Name the type that the column has."
-                )
-        return values
-    try:
-        named = (dict(zip(columns, row, strict=True)) for row in rows)
-        if is_model(type_):
-            return [make_model(type_, fields) for fields in named]
-        return [type_(**fields) for fields in named]
-    except (TypeError, msgspec.ValidationError) as error:
-        raise WrongRows(
-            f"columns {', '.join(columns)} do not fit {type_.__name__} ({error}). "
-            "Select its fields, with .label(…) where a column is named differently."
-        ) from error
 
 
 class _Entry:
@@ -185,7 +44,7 @@ class _Entry:
         self.further = further
         """What it takes beside the query and the views."""
         self.policy = policy
-        self.used: frozenset[str] = frozenset()
+        self.used: tuple[str, ...] = ()
         """What it read the last time: it is waited for before the next time begins."""
 
 
@@ -198,17 +57,18 @@ class Freshness:
 
 
 class Queries:
-    """Finds the answerer of a query, and lets it read when its views are fresh enough."""
+    """Finds the answerer of a query, and lets it read when its views are fresh enough.
+
+    Args:
+        failure: Why a view cannot go on at the moment, by checkpoint.
+    """
 
     def __init__(
         self,
         context: str,
         answerers: Sequence[Answerer],
         *,
-        epoch: Callable[[], str],
-        head: Callable[[], Awaitable[Position]],
-        store: ViewStore | None,
-        shapes: Mapping[type, Shape],
+        sources: Sources,
         names: Names,
         clock: Clock,
         failure: Callable[[str], str | None],
@@ -217,11 +77,7 @@ class Queries:
         providing: Collection[type],
     ) -> None:
         self._context = context
-        self._epoch = epoch
-        self._head = head
-        self._store_or_none = store
-        self._shapes = shapes
-        self._by_checkpoint = {shape.checkpoint: shape for shape in shapes.values()}
+        self._sources = sources
         self._clock = clock
         self._failure = failure
         self._entries: dict[type, _Entry] = {}
@@ -230,34 +86,48 @@ class Queries:
             self._entries[type_] = _Entry(message, answer, further, policy(type_))
         self._provided = provided
 
-    @property
-    def _store(self) -> ViewStore:
-        if self._store_or_none is None:
-            raise NotOpen(self._context)
-        return self._store_or_none
-
     async def ask(
         self, query: Query[T], *, fresh: Freshness, timeout: float, principal: Principal
     ) -> T:
         """See `App.ask`."""
-        answer = await self.answer(
-            query, fresh=fresh, timeout=timeout, principal=principal, accept_stale=False
+        judged = fresh.max_age is not None
+        value, _ = await self._answered(
+            query, fresh, timeout, principal, accept_stale=False, judged=judged
         )
-        return answer.value
+        found: T = value
+        return found
 
     async def answer(
+        self, query: Query[T], *, fresh: Freshness, timeout: float, principal: Principal
+    ) -> Answer[T]:
+        """See `App.answer`."""
+        value, judgement = await self._answered(
+            query, fresh, timeout, principal, accept_stale=True, judged=True
+        )
+        assert judgement is not None
+        return Answer(
+            value=value,
+            context=self._context,
+            epoch=self._sources.log.epoch,
+            position=judgement.position,
+            time=judgement.time,
+            age=judgement.age,
+            stale=judgement.stale,
+        )
+
+    async def _answered(
         self,
-        query: Query[T],
-        *,
+        query: object,
         fresh: Freshness,
         timeout: float,
         principal: Principal,
+        *,
         accept_stale: bool,
-    ) -> Answer[T]:
-        """See `App.ask` and `App.answer`."""
+        judged: bool,
+    ) -> tuple[Any, _Judgement | None]:
         entry = self._entries.get(type(query))
         if entry is None:
-            known = [type_.__name__ for type_ in self._entries]
+            known = [known.__name__ for known in self._entries]
             raise UnknownMessage("query", type(query).__name__, known)
         if answering.get():
             raise NestedCall("ask")
@@ -266,83 +136,81 @@ class Queries:
             entry.policy.check(entry.message.name, principal, checked)
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
-        wanted = fresh.after
-        if wanted:
-            shapes = [self._by_checkpoint[name] for name in entry.used]
-            await self._wait(shapes, wanted, until)
+        if fresh.after:
+            await self._wait([self._sources.need(name, fresh.after) for name in entry.used], until)
         while True:
             patient = loop.time() < until
+            strict = patient or not accept_stale
+            reading = Reading(self._sources, after=fresh.after if strict else 0, judged=judged)
             try:
-                return await self._attempt(
-                    entry, checked, fresh, principal, strict=patient or not accept_stale
-                )
-            except _Lagging as lagging:
+                value = await self._read(entry, checked, principal, reading)
+                if not judged:
+                    return value, None
+                judgement = await self._judge(reading, fresh.after)
+                if strict and fresh.max_age is not None and judgement.age > fresh.max_age:
+                    # Asked for an age, a view must reach the head.
+                    target = max(fresh.after, await self._sources.log.head())
+                    raise Lagging([self._sources.need(name, target) for name in reading.used])
+                return value, judgement
+            except Lagging as lagging:
                 if not patient:
-                    raise await self._stale(lagging.views, wanted) from None
-                # Asked for an age, a view must reach the head; asked for a position, that.
-                target = max(wanted, await self._head()) if fresh.max_age is not None else wanted
-                await self._wait(lagging.views, target, until)
+                    raise await self._told(lagging.needs, fresh.after) from None
+                await self._wait(lagging.needs, until)
 
-    async def _attempt(
-        self,
-        entry: _Entry,
-        query: Any,
-        fresh: Freshness,
-        principal: Principal,
-        *,
-        strict: bool,
-    ) -> Answer[Any]:
+    async def _read(self, entry: _Entry, query: Any, principal: Principal, reading: Reading) -> Any:
         further = [principal if t is Principal else self._provided[t] for t in entry.further]
-        async with self._store.session() as session:
+        token = answering.set(True)
+        try:
+            value = await entry.answer(query, Views(reading), *further)
+        except Exception:
+            if reading.needs:  # whatever the answerer made of it
+                raise Lagging(reading.needs) from None
+            raise
+        finally:
+            answering.reset(token)
+            await reading.close()
+        if reading.needs:
+            raise Lagging(reading.needs)
+        entry.used = tuple(reading.used)
+        return value
 
-            def lagging(snapshot: Snapshot, shapes: Sequence[Shape]) -> Sequence[Shape]:
-                if not strict:
-                    return ()
-                at = snapshot.checkpoints
-                return [s for s in shapes if at.get(s.checkpoint, 0) < fresh.after]
-
-            views = Views(session, self._store, self._shapes, lagging)
-            token = answering.set(True)
-            try:
-                value = await entry.answer(query, views, *further)
-            finally:
-                answering.reset(token)
-            entry.used = frozenset(views.used)
-            snapshot = await session.begin()
-            position = min(
-                (snapshot.checkpoints.get(name, 0) for name in views.used), default=snapshot.head
-            )
-            oldest = await session.oldest(position) if position < snapshot.head else None
+    async def _judge(self, reading: Reading, wanted: Position) -> _Judgement:
+        """How fresh it was: what it did not take in is in the log for good, and can be looked up."""
+        log = self._sources.log
+        head = await log.head() if reading.head is None else reading.head
+        position = min(reading.used.values(), default=head)
         now = self._clock.now()
-        age = timedelta(0) if oldest is None else max(now - from_micros(oldest), timedelta(0))
-        if strict and fresh.max_age is not None and age > fresh.max_age:
-            raise _Lagging([self._by_checkpoint[name] for name in views.used])
-        return Answer(
-            value=value,
-            context=self._context,
-            epoch=self._epoch(),
-            position=position,
-            time=now,
-            age=age,
-            stale=oldest is not None or position < fresh.after,
-        )
+        age = timedelta(0)
+        if position < head:
+            (oldest,) = (await log.read_all(after=position, limit=1)).events
+            age = max(now - from_micros(oldest.time), age)
+        return _Judgement(position, now, age, position < head or position < wanted)
 
-    async def _wait(self, shapes: Sequence[Shape], position: Position, until: float) -> None:
-        """Waits until the views are there, or the time is over."""
+    async def _wait(self, needs: Sequence[Need], until: float) -> None:
+        """Waits until what is needed is there, or the time is over."""
         try:
             async with asyncio.timeout_at(until):
-                for shape in shapes:
-                    await self._store.wait(shape, position)
+                for need in needs:
+                    await need.wait()
         except TimeoutError:
             pass  # the caller looks at the clock
 
-    async def _stale(self, shapes: Sequence[Shape], wanted: Position) -> Stale:
-        positions = [await self._store.checkpoint(shape) for shape in shapes]
-        failures = [self._failure(shape.checkpoint) for shape in shapes]
-        cause = "; ".join(failure for failure in failures if failure) or None
-        return Stale(
-            [shape.checkpoint for shape in shapes], min(positions, default=0), wanted, cause
-        )
+    async def _told(self, needs: Sequence[Need], wanted: Position) -> Fault:
+        """Why there is no answer."""
+        positions = [await need.at() for need in needs]
+        names = [need.name for need in needs]
+        failures = [failure for failure in map(self._failure, names) if failure]
+        cause = "; ".join(failures) or None
+        return Stale(names, min(positions, default=0), wanted, cause)
+
+
+class _Judgement(NamedTuple):
+    """How fresh an answer was; see `Answer`."""
+
+    position: Position
+    time: datetime
+    age: timedelta
+    stale: bool
 
 
 def queries_of(

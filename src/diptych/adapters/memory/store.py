@@ -218,10 +218,6 @@ class MemoryStore:
         """The head, without awaiting."""
         return len(self._events)
 
-    def time_after(self, position: Position) -> int | None:
-        """Time of the first event after a position."""
-        return self._events[position].time if position < len(self._events) else None
-
     async def wait_for_news(self, after: Position) -> None:
         if self._news is None:
             raise NotOpen("memory")

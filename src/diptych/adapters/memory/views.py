@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from diptych.adapters.inline import Kept
 from diptych.adapters.memory.store import MemoryStore
@@ -20,7 +20,9 @@ from diptych.log.commit import Advance, Rows
 from diptych.log.inline import RowFold
 from diptych.log.port import Batch
 from diptych.message import Position
-from diptych.read.port import Found, Loaded, Session, Shape, Snapshot
+from diptych.read.port import Found, Loaded, Shape, Snapshot, SqlSession
+
+T = TypeVar("T")
 
 CHECKPOINTS = "CREATE TABLE diptych_checkpoints (name TEXT PRIMARY KEY, position INTEGER NOT NULL)"
 
@@ -41,7 +43,7 @@ class MemoryViews(SqlViews):
         if self._connection is None:
             self._connection = connect(None, read_only=False)
             self._connection.execute(CHECKPOINTS)
-            self._lane = Lane(self._connection, None, self.tables, LogInPython(self._log))
+            self._lane = Lane(self._connection, None, self.tables, lambda _: self._log.head_now())
             self._lane.guard.down()
         for statement in self._add(shapes):
             self._connection.execute(statement)
@@ -88,11 +90,11 @@ class MemoryViews(SqlViews):
         async with self._log.turn:
             return self.checkpoint_now(shape.checkpoint)
 
-    def session(self) -> AbstractAsyncContextManager[Session]:
+    def session(self) -> AbstractAsyncContextManager[SqlSession]:
         return self._session()
 
     @asynccontextmanager
-    async def _session(self) -> AsyncGenerator[Session, None]:
+    async def _session(self) -> AsyncGenerator[SqlSession, None]:
         lane = self._lane
         if lane is None:
             raise NotOpen("memory")
@@ -125,19 +127,6 @@ class KeptInMemory(KeptTable):
         return Batch([e for e in batch.events if e.name in self.fold.names], batch.through)
 
 
-class LogInPython:
-    """The log beside the tables."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-
-    def head(self, connection: sqlite3.Connection) -> Position:
-        return self._store.head_now()
-
-    def oldest(self, connection: sqlite3.Connection, after: Position) -> int | None:
-        return self._store.time_after(after)
-
-
 class TurnSession:
     """A session that reads at once, in the loop's own thread."""
 
@@ -157,5 +146,8 @@ class TurnSession:
     async def select(self, statement: Any) -> Found:
         return self._lane.select(statement)
 
-    async def oldest(self, after: Position) -> int | None:
-        return self._lane.oldest(after)
+    async def all(self, shape: Shape) -> Sequence[Any]:
+        return self._lane.all(shape)
+
+    async def run(self, function: Callable[[Any], T]) -> T:
+        return self._lane.run(function)

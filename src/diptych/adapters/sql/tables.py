@@ -10,8 +10,6 @@ from typing import Any
 from sqlalchemy import BLOB, REAL, BigInteger, MetaData, Table, Text
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ClauseElement, TextClause
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from diptych.adapters.sql.columns import Column, RowCodec
@@ -64,18 +62,3 @@ def table(codec: RowCodec, name: str, metadata: MetaData) -> Table:
             for column in codec.columns
         ),
     )
-
-
-def tables_of(statement: Any) -> frozenset[str] | None:
-    """Names of the tables in a statement; None where it holds text that may name any."""
-    found: set[str] = set()
-    if not isinstance(statement, ClauseElement):
-        raise TypeError(
-            f"{type(statement).__name__} is no statement. Use select(…) on views.table(…)."
-        )
-    for element in visitors.iterate(statement):
-        if isinstance(element, Table):
-            found.add(element.name)
-        elif isinstance(element, TextClause):
-            return None
-    return frozenset(found)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from diptych.errors import (
@@ -25,6 +25,8 @@ from diptych.errors import (
 )
 
 T = TypeVar("T")
+
+Synchronous: TypeAlias = Literal["FULL", "NORMAL", "OFF"]
 
 OLDEST = (3, 38, 0)
 WAL_PAGES = 4000
@@ -100,8 +102,13 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def make_durable(connection: sqlite3.Connection, path: Path) -> None:
+def prepare_to_write(
+    connection: sqlite3.Connection, path: Path, synchronous: Synchronous = "FULL"
+) -> None:
     """WAL, and an fsync for each commit: with NORMAL a power cut loses acknowledged commits.
+
+    Args:
+        synchronous: Less than FULL only for what can be made anew.
 
     Raises:
         StoreUnavailable: The file system cannot do it.
@@ -112,7 +119,7 @@ def make_durable(connection: sqlite3.Connection, path: Path) -> None:
             f"{path}: SQLite gives journal mode {mode!r}, not WAL. "
             "Put the file on a local disk (not a network file system)."
         )
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import Guard, fault
@@ -15,44 +16,37 @@ from diptych.read.port import Found, Shape, Snapshot
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection as SqlConnection
+    from sqlalchemy.exc import DBAPIError
 
-    from diptych.adapters.sqlite.views import Tables
+    from diptych.adapters.sqlite.views import Catalogue
 
-SELECT_OLDEST = "SELECT time FROM diptych_events WHERE position > ? ORDER BY position LIMIT 1"
+T = TypeVar("T")
+
 SELECT_CHECKPOINTS = "SELECT name, position FROM diptych_checkpoints"
 
 
 _READS = re.compile(r"\s*(SELECT|WITH|VALUES)\b[^;]*;?\s*$", re.IGNORECASE | re.DOTALL)
 
 
-class Log(Protocol):
-    """Where a lane finds the log's head, and the time of an event."""
-
-    def head(self, connection: sqlite3.Connection) -> Position: ...
-    def oldest(self, connection: sqlite3.Connection, after: Position) -> int | None: ...
+Head: TypeAlias = Callable[[sqlite3.Connection], "Position | None"]
+"""Where a lane finds the log's head; None where the log is elsewhere."""
 
 
-class LogInFile:
-    """The log is in the same file, so it is of the same snapshot."""
-
-    def head(self, connection: sqlite3.Connection) -> Position:
-        return cast("Position", connection.execute(schema.SELECT_HEAD).fetchone()[0])
-
-    def oldest(self, connection: sqlite3.Connection, after: Position) -> int | None:
-        row = connection.execute(SELECT_OLDEST, (after,)).fetchone()
-        return None if row is None else row[0]
+def head_in_file(connection: sqlite3.Connection) -> Position | None:
+    """The log is in the same file, so its head is of the same snapshot."""
+    return cast("Position", connection.execute(schema.SELECT_HEAD).fetchone()[0])
 
 
 class Lane:
     """Owns a connection, and SQLAlchemy's hold on it. Its methods block."""
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path | None, tables: Tables, log: Log
+        self, connection: sqlite3.Connection, path: Path | None, tables: Catalogue, head: Head
     ) -> None:
         self.connection = connection
         self._path = path
         self._tables = tables
-        self._log = log
+        self._head = head
         self._sql: SqlConnection | None = None
         self.guard = Guard(connection)
         self.snapshot: Snapshot | None = None
@@ -63,7 +57,7 @@ class Lane:
             try:
                 self.guard.begin()
                 checkpoints = dict(self.connection.execute(SELECT_CHECKPOINTS).fetchall())
-                self.snapshot = Snapshot(self._log.head(self.connection), checkpoints)
+                self.snapshot = Snapshot(self._head(self.connection), checkpoints)
             except sqlite3.Error as error:
                 raise fault(error, self._path) from error
         return self.snapshot
@@ -93,50 +87,74 @@ class Lane:
         except sqlite3.Error as error:
             raise fault(error, self._path) from error
 
-    def oldest(self, after: Position) -> int | None:
+    def all(self, shape: Shape) -> list[Any]:
         self.begin()
         try:
-            return self._log.oldest(self.connection, after)
+            return self._tables.of(shape).all(self.connection)
         except sqlite3.Error as error:
             raise fault(error, self._path) from error
 
     def select(self, statement: Any) -> Found:
         """Runs an SQLAlchemy statement; the database itself refuses whatever writes."""
         from sqlalchemy.exc import DBAPIError, ResourceClosedError
-        from sqlalchemy.sql.elements import TextClause
 
-        from diptych.adapters.sql.tables import tables_of
-
-        names = tables_of(statement)
-        views = None if names is None else self._tables.views(names)
         self.begin()
         try:
             result = self._sqlalchemy().execute(statement)
             if not result.returns_rows:
                 raise ReadOnly(f"{type(statement).__name__} gives no rows")
-            return Found(tuple(result.keys()), result.fetchall(), views)
+            return Found(tuple(result.keys()), result.fetchall())
         except ResourceClosedError as error:
             raise ReadOnly(str(error)) from error
         except DBAPIError as error:
-            if isinstance(error.orig, sqlite3.Error):
-                found = fault(error.orig, self._path)
-                if _is_foreseen(found, error.orig):
-                    raise found from error
-            if isinstance(statement, TextClause) and not _READS.match(statement.text):
+            found = self._foreseen(error)
+            if found is not None:
+                raise found from error
+            if _writes(statement):
                 raise ReadOnly(str(error.orig)) from error
             raise
+
+    def run(self, function: Callable[[Any], T]) -> T:
+        """Calls a function with an ORM session on this snapshot; the database refuses its flush."""
+        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.orm import Session
+
+        self.begin()
+        try:
+            with Session(self._sqlalchemy()) as session:
+                return function(session)
+        except DBAPIError as error:
+            found = self._foreseen(error)
+            if found is not None:
+                raise found from error
+            raise
+
+    def _foreseen(self, error: DBAPIError) -> Fault | None:
+        """What diptych has words for; None where it is a matter of the statement itself."""
+        if isinstance(error.orig, sqlite3.Error):
+            found = fault(error.orig, self._path)
+            if _is_foreseen(found, error.orig):
+                return found
+        return None
 
     def _sqlalchemy(self) -> SqlConnection:
         """SQLAlchemy on this very connection, whether or not a snapshot has begun on it."""
         if self._sql is None:
-            from sqlalchemy import NullPool, create_engine
+            from diptych.adapters.sqlite.statements import sqlalchemy_on
 
-            # An engine asks its first connection for a pragma, and rolls back. Not on this one.
-            connections = [self.connection, sqlite3.connect(":memory:")]
-            engine = create_engine("sqlite://", creator=connections.pop, poolclass=NullPool)
-            engine.connect().close()
-            self._sql = engine.connect()
+            self._sql = sqlalchemy_on(self.connection)
         return self._sql
+
+
+def _writes(statement: Any) -> bool:
+    """Whether a statement that SQLite could not read was meant to change something."""
+    from sqlalchemy.sql import visitors
+    from sqlalchemy.sql.dml import UpdateBase
+    from sqlalchemy.sql.elements import TextClause
+
+    if isinstance(statement, TextClause):
+        return not _READS.match(statement.text)
+    return any(isinstance(element, UpdateBase) for element in visitors.iterate(statement))
 
 
 def _is_foreseen(found: Fault, error: sqlite3.Error) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
@@ -12,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from diptych.adapters.grouping import Answers, GroupCommitter, Pending
 from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
-from diptych.adapters.sqlite.connection import connect, fault
+from diptych.adapters.sqlite.connection import Synchronous, connect, fault
 from diptych.adapters.sqlite.group import InlineView
 from diptych.adapters.sqlite.ledger import settled_of
+from diptych.adapters.sqlite.place import Place
+from diptych.adapters.sqlite.preparing import prepare_log
 from diptych.adapters.sqlite.reading import (
     LONGEST,
     read_events,
@@ -29,9 +28,9 @@ from diptych.adapters.sqlite.reading import (
 )
 from diptych.adapters.sqlite.writer import Writer
 from diptych.adapters.worker import Gather, Worker
-from diptych.errors import ForeignStore, NotOpen, StoreUnavailable
+from diptych.errors import NotOpen
 from diptych.log.commit import Commit, Committed, Settled, Tagged
-from diptych.log.names import Stamp, compare
+from diptych.log.names import Stamp
 from diptych.log.port import Batch, Page, StoredEvent, Unit
 from diptych.message import Position
 
@@ -47,22 +46,20 @@ R = TypeVar("R")
 WINDOW = 50_000
 """Positions that one read looks through at most when it wants some names only."""
 
-_decode_shape = msgspec.json.Decoder(dict[str, str]).decode
-
 
 class SqliteStore:
     """One writer's thread with group commit, one reader's thread beside it.
 
     Args:
-        path: Of the file; its directory must exist.
+        path: Of the file; its directory must exist. None keeps it in memory (see `Place`).
         waiting: Commits that may wait.
         retention: For how long outcomes are kept at least.
     """
 
     def __init__(
-        self, path: Path, *, waiting: int, retention: timedelta = timedelta(hours=24)
+        self, path: Path | None, *, waiting: int, retention: timedelta = timedelta(hours=24)
     ) -> None:
-        self.path = path
+        self._place = Place(path)
         self._limit = waiting
         self._retention = retention
         self._epoch = ""
@@ -72,26 +69,33 @@ class SqliteStore:
     def epoch(self) -> str:
         return self._epoch
 
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._place.path
+
     async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
-        if not self.path.parent.is_dir():
-            raise StoreUnavailable(
-                f"{self.path.parent} is no directory. Create it, or name another file."
-            )
-        writing = Worker("diptych-writer", str(self.path))
-        reading = Worker("diptych-reader", str(self.path))
+        self._place.enter()
+        path = self.path
+        synchronous: Synchronous = "OFF" if self._place.in_memory else "FULL"
+        writing = Worker("diptych-writer", str(path))
+        reading = Worker("diptych-reader", str(path))
         try:
-            writer = await writing.run(lambda: Writer(self.path, retention=self._retention))
+            writer = await writing.run(
+                lambda: Writer(path, retention=self._retention, synchronous=synchronous)
+            )
             try:
                 self._epoch = await writing.run(
-                    lambda: writer.transact(lambda c: _prepare(c, self.path, context, stamps))
+                    lambda: writer.transact(lambda c: prepare_log(c, path, context, stamps))
                 )
-                connection = await reading.run(lambda: _reader(self.path))
+                connection = await reading.run(lambda: _reader(path))
             except BaseException:
                 await writing.run(writer.close)
                 raise
         except BaseException:
             await writing.close()
             await reading.close()
+            self._place.leave()
             raise
         self._open = _Open(self, writer, writing, connection, reading, self._limit)
 
@@ -99,6 +103,7 @@ class SqliteStore:
         if self._open is not None:
             opened, self._open = self._open, None
             await opened.close()
+            self._place.leave()
 
     def commit(self, commit: Commit) -> Awaitable[Committed]:
         return self._opened.committer.commit(commit)
@@ -177,14 +182,18 @@ class SqliteStore:
         await self.create([statement for one in metadata for statement in ddl(one, dialect)])
 
     async def create(self, statements: Sequence[str]) -> None:
-        """Runs DDL (the tables of views) in one transaction."""
+        """Runs DDL in one transaction."""
 
         def work(connection: sqlite3.Connection) -> None:
             for statement in statements:
                 connection.execute(statement)
 
+        await self.transact(work)
+
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `work` in a transaction of its own (the tables of views)."""
         opened = self._opened
-        await opened.writing.run(lambda: opened.writer.transact(work))
+        return await opened.writing.run(lambda: opened.writer.transact(work))
 
     def keep(
         self, views: Sequence[InlineView], told: Callable[[Mapping[str, Position]], None]
@@ -332,52 +341,3 @@ class _Open:
         self.news.close()
         await self._reading.close(self._connection.close)
         await self.writing.close(self.writer.close)
-
-
-def _prepare(
-    connection: sqlite3.Connection, path: Path, context: str, stamps: Sequence[Stamp]
-) -> str:
-    """Creates or checks the tables and names; returns the epoch."""
-    for statement in schema.TABLES.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-    row = connection.execute("SELECT format, context, epoch FROM diptych_store").fetchone()
-    if row is None:
-        epoch = os.urandom(16).hex()
-        connection.execute(
-            "INSERT INTO diptych_store (id, format, context, epoch, fences) VALUES (1, ?, ?, ?, 0)",
-            (schema.FORMAT, context, epoch),
-        )
-    else:
-        written, owner, epoch = row
-        if written != schema.FORMAT:
-            raise ForeignStore(
-                f"{path} has store format {written}, this diptych writes {schema.FORMAT}. "
-                "Use the version of diptych that wrote it, or migrate the file."
-            )
-        if owner != context:
-            raise ForeignStore(
-                f"{path} belongs to context {owner!r}, this app is {context!r}. "
-                "Give each context a file of its own."
-            )
-    stored = [
-        Stamp(kind, name, version, _decode_shape(shape))
-        for kind, name, version, shape in connection.execute(
-            "SELECT kind, name, schema, shape FROM diptych_names"
-        )
-    ]
-
-    def has_events(name: str) -> bool:
-        found = connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM diptych_events WHERE name = ?)", (name,)
-        )
-        return bool(found.fetchone()[0])
-
-    connection.executemany(
-        "INSERT OR REPLACE INTO diptych_names (kind, name, schema, shape) VALUES (?, ?, ?, ?)",
-        [
-            (stamp.kind, stamp.name, stamp.schema, msgspec.json.encode(stamp.shape).decode())
-            for stamp in compare(stored, stamps, has_events)
-        ],
-    )
-    return epoch

@@ -78,6 +78,11 @@ class ViewTable:
         decode, key_of = self.codec.decode, self.codec.key_of
         return {key_of(row): row for row in map(decode, found)}
 
+    def all(self, connection: Executes) -> list[Any]:
+        """All rows."""
+        found = connection.execute(f"SELECT {self._columns} FROM {quoted(self.name)}").fetchall()
+        return [self.codec.decode(row) for row in found]
+
     def get(self, connection: Executes, key: tuple[Any, ...]) -> Any | None:
         """One row, or None."""
         where = " AND ".join(f"{quoted(name)} = ?" for name in self.shape.key)

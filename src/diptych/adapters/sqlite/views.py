@@ -13,7 +13,7 @@ from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import connect
 from diptych.adapters.sqlite.group import InlineView
-from diptych.adapters.sqlite.lane import Lane, LogInFile
+from diptych.adapters.sqlite.lane import Lane, head_in_file
 from diptych.adapters.sqlite.store import SqliteStore
 from diptych.adapters.sqlite.tables import ViewTable
 from diptych.adapters.worker import Worker
@@ -21,7 +21,7 @@ from diptych.errors import NotOpen
 from diptych.log.commit import Advance, Appended, Commit, Committed
 from diptych.log.inline import RowFold
 from diptych.message import Position
-from diptych.read.port import Found, Loaded, Session, Shape, Snapshot
+from diptych.read.port import Found, Loaded, Shape, Snapshot, SqlSession
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ LANES = 4
 """Answers that can read at once."""
 
 
-class Tables:
+class Catalogue:
     """The tables of an app's views."""
 
     def __init__(self) -> None:
@@ -51,11 +51,10 @@ class Tables:
     def of(self, shape: Shape) -> ViewTable:
         return self._by_checkpoint[shape.checkpoint]
 
-    def views(self, names: frozenset[str]) -> frozenset[str]:
-        """The checkpoints of the views among these tables."""
-        return frozenset(
-            table.shape.checkpoint for name, table in self._by_name.items() if name in names
-        )
+    def filled_by(self, name: str) -> str | None:
+        """The checkpoint of the view whose table this is."""
+        table = self._by_name.get(name)
+        return None if table is None else table.shape.checkpoint
 
     def sql(self, shape: Shape) -> Any:
         """SQLAlchemy's table of a view."""
@@ -83,7 +82,7 @@ class SqlViews:
 
     def __init__(self, store: Writes) -> None:
         self._store = store
-        self.tables = Tables()
+        self.tables = Catalogue()
         self._news: dict[str, News] = {}
 
     def _add(self, shapes: Sequence[Shape]) -> list[str]:
@@ -124,6 +123,9 @@ class SqlViews:
 
     def table(self, shape: Shape) -> Any:
         return self.tables.sql(shape)
+
+    def filled_by(self, table: str) -> str | None:
+        return self.tables.filled_by(table)
 
     async def checkpoint(self, shape: Shape) -> Position:
         raise NotImplementedError
@@ -182,11 +184,11 @@ class SqliteViews(SqlViews):
         self._news[shape.checkpoint].tell(position)
         return position
 
-    def session(self) -> AbstractAsyncContextManager[Session]:
+    def session(self) -> AbstractAsyncContextManager[SqlSession]:
         return self._session()
 
     @asynccontextmanager
-    async def _session(self) -> AsyncGenerator[Session, None]:
+    async def _session(self) -> AsyncGenerator[SqlSession, None]:
         if self._reading is None:
             raise NotOpen(str(self._file.path))
         worker, lane = await self._lane()
@@ -211,7 +213,7 @@ class SqliteViews(SqlViews):
             worker = Worker(f"diptych-answers-{len(self._lanes) + 1}", str(self._file.path))
             path = self._file.path
             connection = connect(path, read_only=True)
-            lane = Lane(connection, path, self.tables, LogInFile())
+            lane = Lane(connection, path, self.tables, head_in_file)
             self._lanes.append((worker, lane))
             return worker, lane
         return await self._free.get()
@@ -246,8 +248,11 @@ class ThreadSession:
     async def select(self, statement: Any) -> Found:
         return await self._run(lambda: self._lane.select(statement))
 
-    async def oldest(self, after: Position) -> int | None:
-        return await self._run(lambda: self._lane.oldest(after))
+    async def all(self, shape: Shape) -> Sequence[Any]:
+        return await self._run(lambda: self._lane.all(shape))
+
+    async def run(self, function: Callable[[Any], T]) -> T:
+        return await self._run(lambda: self._lane.run(function))
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:

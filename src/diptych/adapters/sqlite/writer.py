@@ -14,12 +14,13 @@ from diptych.adapters.grouping import Answers, carry_out
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import (
     WAL_PAGES,
+    Synchronous,
     connect,
     fault,
     is_fault,
     is_locked,
-    make_durable,
     patiently,
+    prepare_to_write,
     refuse_foreign,
 )
 from diptych.adapters.sqlite.group import Group, InlineView, write_group
@@ -70,13 +71,15 @@ class Writer:
         retention: For how long outcomes are kept at least.
     """
 
-    def __init__(self, path: Path, *, retention: timedelta) -> None:
+    def __init__(
+        self, path: Path, *, retention: timedelta, synchronous: Synchronous = "FULL"
+    ) -> None:
         self._path = path
         self._retention = retention // timedelta(microseconds=1)
         self.connection = connect(path, read_only=False)
         try:
             refuse_foreign(self.connection, path)
-            make_durable(self.connection, path)
+            prepare_to_write(self.connection, path, synchronous)
         except sqlite3.Error as error:
             self.connection.close()
             raise fault(error, path) from error

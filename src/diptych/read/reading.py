@@ -1,0 +1,93 @@
+"""What one answer reads: a session for each store, and the views that it turns out to depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from diptych.message import Position
+from diptych.read.port import Session, SqlSession, SqlViewStore, ViewStore
+from diptych.read.sources import Need, Sources
+
+
+class Lagging(Exception):
+    """Something that the answer needs is not far enough; the answer begins again."""
+
+    def __init__(self, needs: list[Need]) -> None:
+        super().__init__()
+        self.needs = needs
+
+
+class Reading:
+    """The sessions of one answer, each begun with the first read from its store.
+
+    Args:
+        after: Position that every view read must have reached; 0 where any will do.
+        judged: Whether somebody will ask how fresh it was.
+
+    Attributes:
+        used: Checkpoints of the views that were read, and where they were.
+        head: Of the log, as far as it was looked at.
+        needs: What was found lacking.
+    """
+
+    def __init__(self, sources: Sources, *, after: Position, judged: bool) -> None:
+        self.sources = sources
+        self.used: dict[str, Position] = {}
+        self.head: Position | None = None
+        self.needs: list[Need] = []
+        self._after = after
+        self._judged = judged
+        self._sessions: dict[ViewStore, Session] = {}
+        self._contexts: list[AbstractAsyncContextManager[Session]] = []
+
+    async def session(self, store: ViewStore) -> Session:
+        """The session with a store."""
+        session = self._sessions.get(store)
+        return session if session is not None else await self._open(store, store.session())
+
+    async def sql(self, store: SqlViewStore) -> SqlSession:
+        """The session with a store that speaks SQL."""
+        session: Any = self._sessions.get(store)
+        if session is None:
+            session = await self._open(store, store.session())
+        found: SqlSession = session
+        return found
+
+    async def _open(
+        self, store: ViewStore, context: AbstractAsyncContextManager[Session]
+    ) -> Session:
+        if self._judged and store is not self.sources.own and self.head is None:
+            # Before the snapshot, so that what was committed in between makes nothing stale.
+            self.head = await self.sources.log.head()
+        session = await context.__aenter__()
+        self._contexts.append(context)
+        self._sessions[store] = session
+        return session
+
+    async def close(self) -> None:
+        """Ends the sessions."""
+        for context in self._contexts:
+            await context.__aexit__(None, None, None)
+
+    async def depend(self, session: Session, checkpoints: Collection[str]) -> None:
+        """Takes down what was just read.
+
+        Raises:
+            Lagging: It is not far enough.
+        """
+        snapshot = session.snapshot or await session.begin()
+        head = snapshot.head
+        if head is not None:
+            if self.head is None or self.head < head:
+                self.head = head
+            if head < self._after and not checkpoints:
+                self.needs.append(self.sources.need_of_log(self._after))
+        for name in checkpoints:
+            if name not in self.used:
+                at = self.used[name] = snapshot.checkpoints.get(name, 0)
+                if at < self._after:
+                    self.needs.append(self.sources.need(name, self._after))
+        if self.needs:
+            raise Lagging(self.needs)
