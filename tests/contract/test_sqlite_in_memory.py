@@ -15,8 +15,7 @@ from diptych.log.port import Store
 from diptych.read.port import SqlViewStore
 from tests.contract.commits import CONTEXT, WAITING, append, happened
 from tests.contract.store_contract import StoreContract
-from tests.contract.view_models import ALL_SHAPES
-from tests.contract.view_store_contract import ViewStoreContract
+from tests.contract.view_store_contract import ALL_SHAPES, ViewStoreContract
 
 
 @pytest.fixture
