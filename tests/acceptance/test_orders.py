@@ -22,6 +22,9 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("orders")
 
 
+PROGRAMS = Path(__file__).parent / "programs"
+"""Contract programs that cannot run to their end yet."""
+
 CLERK = Principal("ann", roles=frozenset({"clerk"}))
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
@@ -60,3 +63,23 @@ def test_the_view_adds_the_lines_of_a_day_up(orders: Any) -> None:
         orders.Demand("tea", "2026-07-01", 7, 2),
         orders.Demand("milk", "2026-07-01", 1, 1),
     )
+
+
+async def test_the_handlers_program_runs_up_to_its_queue_twice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Until commands are queued, `ConfirmOrder` is executed instead of enqueued."""
+    monkeypatch.syspath_prepend(str(PROGRAMS))
+    monkeypatch.chdir(tmp_path)
+    program = importlib.import_module("order_handlers")
+    for _ in range(2):
+        async with program.app as app:
+            placed = await app.execute(program.PlaceOrder("o1"), id="place-o1")
+            assert placed.events == (program.OrderPlaced("o1"),)
+            confirmed = await app.execute(program.ConfirmOrder("o1"), id="confirm-o1")
+            assert confirmed.events == (program.OrderConfirmed("o1"),)
+            assert await app.ask(program.ConfirmedOrders()) == 1
+            answer = await app.answer(program.ConfirmedOrders())
+            assert (answer.position, answer.stale) == (2, False)
+            with pytest.raises(Refused, match="exists"):
+                await app.execute(program.PlaceOrder("o1"))
