@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from msgspec import inspect
-
 from diptych.errors import WiringError
+from diptych.log.messages import message_type
+from diptych.log.names import OPTIONAL
 from diptych.routing import Functions, name_of
 from diptych.write.decider import Decider
 from diptych.write.event_sourced import Key, Keyed, Merge
 
 S = TypeVar("S")
 R = TypeVar("R")
+
+_KEY_TYPES = {"str": "str", "int": "int", "uuid": "UUID"}
+"""By the stored form of a field, the name of its type in Python."""
 
 
 class Rows(Generic[S, R]):
@@ -96,16 +99,5 @@ class StateStored(Keyed[S]):
 
 
 def _field_type(type_: type, field: str) -> str | None:
-    info: Any = inspect.type_info(type_)
-    found: inspect.Type = next(one.type for one in info.fields if one.name == field)
-    while isinstance(found, inspect.Metadata):
-        found = found.type
-    match found:
-        case inspect.StrType():
-            return "str"
-        case inspect.IntType():
-            return "int"
-        case inspect.UUIDType():
-            return "UUID"
-        case _:
-            return None
+    shape = message_type(type_, type_.__name__).shape().get(field, "")
+    return _KEY_TYPES.get(shape.rstrip(OPTIONAL))
