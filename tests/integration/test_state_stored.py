@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import String
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from diptych import (
@@ -22,6 +23,7 @@ from diptych import (
     App,
     Decider,
     Deny,
+    Handlers,
     InvalidMessage,
     Limits,
     Principal,
@@ -31,22 +33,27 @@ from diptych import (
     Rows,
     StateStored,
     StreamConflict,
+    View,
     WiringError,
 )
 from diptych.adapters.sqlite.ledger import Ledger
 from diptych.adapters.sqlite.writer import Writer
-from diptych.errors import Denied, SchemaChanged
+from diptych.errors import Denied, ProjectionFailed, SchemaChanged
 from diptych.write.dispatch import Dispatch
 from tests.integration.pots import (
     Added,
+    AllTotals,
     Pot,
     Put,
+    Removed,
     Take,
+    Total,
     bank,
     file_url,
     nights,
     pot_decider,
     refuse_old_states,
+    total,
 )
 from tests.integration.tables import (
     PotRow,
@@ -168,7 +175,7 @@ class TestOtherPrograms:
                 raise LookupError("five")
             return [Added(command.pot, command.amount)]
 
-        decider = Decider(Pot(), picky, lambda_added)
+        decider = Decider(Pot(), picky, added_amount)
         model = StateStored("pot", decider, key="pot", rows=pot_rows)
         async with bank(file, write=[model], read=[], answer=[]) as app:
             await app.execute(Put("a", 5))
@@ -230,7 +237,7 @@ class TestOtherPrograms:
             assert program("SELECT amount FROM pots") == [(8,)]
 
 
-def lambda_added(pot: Pot, event: Added) -> Pot:
+def added_amount(pot: Pot, event: Added) -> Pot:
     return replace(pot, amount=pot.amount + event.amount)
 
 
@@ -565,6 +572,63 @@ LENGTHS = tuple(pot_decider.decides)
 
 def length(command: Any) -> int:
     return len(command.pot)
+
+
+async def test_in_memory_it_is_the_same() -> None:
+    async with table_bank("sqlite://") as app:
+        await asyncio.gather(*[app.execute(Put("a", 1)) for _ in range(30)])
+        await app.execute(Take("a", 30))
+        assert await refuse_old_states(app) == 31
+
+
+async def test_an_inline_view_is_in_the_same_commit(file: str, program: Program) -> None:
+    def picky(row: Total | None, event: Added | Removed, recorded: Recorded[Any]) -> Total | None:
+        if event.amount == 13:
+            raise LookupError("thirteen")
+        return total(row, event, recorded)
+
+    async with table_bank(file, read=[View(Total, picky, key="pot", inline=True)]) as app:
+        calls = [app.execute(Put("a", amount)) for amount in range(1, 21)]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        failed = [type(one) for one in found if isinstance(one, BaseException)]
+        assert failed == [ProjectionFailed]
+        (row,) = await app.ask(AllTotals(), timeout=0)
+        assert program.pots() == {"a": (row.amount, row.events)} == {"a": (210 - 13, 19)}
+
+
+@dataclass(frozen=True)
+class Double:
+    pot: str
+
+
+@dataclass(frozen=True)
+class Doubled:
+    pot: str
+
+
+async def double(command: Double, session: AsyncSession) -> list[Doubled]:
+    row = await session.get_one(PotRow, command.pot)
+    row.amount *= 2
+    return [Doubled(command.pot)]
+
+
+async def test_handlers_may_write_the_same_rows(file: str, program: Program) -> None:
+    doubles = Handlers("double", [double], key="pot")
+    async with bank(file, write=[table_pots, doubles, nights]) as app:
+        await app.execute(Put("a", 1))
+        for _ in range(3):
+            calls = [app.execute(Put("a", 1)) for _ in range(5)]
+            await asyncio.gather(*calls, app.execute(Double("a")), app.execute(Take("a", 1)))
+        amounts = 1
+        async for recorded in app.log.read(after=1):
+            match recorded.event:
+                case Doubled():
+                    amounts *= 2
+                case Added(amount=amount):
+                    amounts += amount
+                case _:
+                    amounts -= 1
+        assert program("SELECT amount, events FROM pots") == [(amounts, 19)]
 
 
 async def test_two_models_may_keep_different_tables_in_one_app(file: str, program: Program) -> None:

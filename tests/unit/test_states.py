@@ -36,6 +36,7 @@ class OneByOne:
 
     def __init__(self, table: dict[str, tuple[int, int]]) -> None:
         self.rows: dict[str, Values] = {key: (key, *values) for key, values in table.items()}
+        self.untold: set[str] = set()
 
     def change(
         self, key: str, stands: str, wanted: tuple[int, int] | None, puts: tuple[int, ...]
@@ -46,21 +47,31 @@ class OneByOne:
         if wanted is None:
             return StateRow(table=TABLE, key=key, stood=stood, becomes=None)
         written = (key, *wanted)
-        if stood is None:  # what an INSERT leaves out, the database fills in
-            becomes = tuple(written[n] if n in (0, *puts) else (key, None, 77)[n] for n in range(3))
-            return StateRow(table=TABLE, key=key, stood=None, becomes=becomes, puts=(0, *puts))
+        if stood is None:  # what an INSERT leaves out, the database fills in: nobody knows it yet
+            becomes = tuple(written[n] if n in (0, *puts) else None for n in range(3))
+            return StateRow(
+                table=TABLE,
+                key=key,
+                stood=None,
+                becomes=becomes,
+                puts=(0, *puts),
+                whole=2 in puts,
+            )
         becomes = tuple(written[n] if n in puts else stood[n] for n in range(3))
         if becomes == stood:
             puts = ()
         return StateRow(table=TABLE, key=key, stood=stood, becomes=becomes, puts=puts)
 
     def take(self, row: StateRow) -> bool:
-        if self.rows.get(row.key) != row.stood:
+        if self.rows.get(row.key) != row.stood or row.key in self.untold:
             return False
         if row.becomes is None:
             self.rows.pop(row.key, None)
-        else:
+        elif row.whole:
             self.rows[row.key] = row.becomes
+        else:
+            self.rows[row.key] = (*row.becomes[:2], 77)
+            self.untold.add(row.key)
         return True
 
 
@@ -98,11 +109,11 @@ def test_rows_that_did_not_change_are_not_written() -> None:
 
 def test_a_table_seen_with_other_columns_is_not_the_same_row() -> None:
     """Two classes may map one table; neither knows what the other's decision makes of its columns."""
-    narrow = StateTable("things", ("id", "a"), "id")
+    other = StateTable("things", ("id", "b", "c"), "id")
     states = States(lambda _: True)
-    states.take(StateRow(table=TABLE, key="x", stood=("x", 1, 1), becomes=("x", 2, 1), puts=(1,)))
+    states.take(StateRow(table=TABLE, key="x", stood=("x", 1, 1), becomes=("x", 2, 2), puts=(1, 2)))
     for trusted in (False, True):
         row = StateRow(
-            table=narrow, key="x", stood=("x", 2), becomes=("x", 3), puts=(1,), trusted=trusted
+            table=other, key="x", stood=("x", 2, 2), becomes=("x", 3, 2), puts=(1,), trusted=trusted
         )
         assert not states.hold(row)

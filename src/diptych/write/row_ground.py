@@ -60,10 +60,6 @@ class RowGround(StreamGround):
         self._keys = model.key
         _refuse_misfit(model, self.mapping)
 
-    def at_hand(self, tenant: str, command: Any) -> StreamStanding | None:
-        self._refuse_tenant(tenant, command)
-        return super().at_hand(tenant, command)
-
     async def stand(self, tenant: str, command: Any, *, alone: bool) -> StreamStanding:
         self._refuse_tenant(tenant, command)
         return await super().stand(tenant, command, alone=alone)
