@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
     "tests.contract.outcomes",
     "tests.contract.read_only",
     "tests.contract.reading",
+    "tests.contract.state_rows",
     "tests.contract.view_columns",
     "tests.contract.view_models",
     "tests.contract.view_rows",

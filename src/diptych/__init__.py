@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from diptych.write.decider import Decider
     from diptych.write.event_sourced import EventSourced
     from diptych.write.handlers import Handlers
+    from diptych.write.state_stored import Rows, StateStored
 
 __all__ = [
     "Allow",
@@ -63,7 +64,9 @@ __all__ = [
     "Receipt",
     "Recorded",
     "Refused",
+    "Rows",
     "Stale",
+    "StateStored",
     "StoreFault",
     "StreamConflict",
     "Tables",
@@ -97,6 +100,7 @@ if not TYPE_CHECKING:  # a checker sees the imports above, and so a name that is
         "diptych.write.decider": ("Decider",),
         "diptych.write.event_sourced": ("EventSourced",),
         "diptych.write.handlers": ("Handlers",),
+        "diptych.write.state_stored": ("Rows", "StateStored"),
     }
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -4,8 +4,10 @@ import asyncio
 import importlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,18 @@ async def test_a_receipt_of_another_process_is_waited_for(
             position = int(said.split()[0])
             rows = await app.ask(cinema.ShowingsWithSeats(), after=position)
             assert rows == [cinema.FreeSeats("s1", 100 - 2 * times)]
+
+
+def test_showing_in_a_table_goes_on_where_the_row_stands(folder: Path) -> None:
+    for run_number in (1, 2):
+        said = run(folder, "showing_in_a_table.py")
+        assert f"position={run_number}," in said
+        assert "events=(SeatsReserved(showing_id='s1', seats=2),)" in said
+    with closing(sqlite3.connect(folder / "cinema-table.db", isolation_level=None)) as program:
+        assert program.execute("SELECT * FROM showings").fetchall() == [("s1", 96)]
+        program.execute("UPDATE showings SET free = 1")
+
+    assert run(folder, "showing_in_a_table.py").strip() == "sold_out 2 seats asked, 1 free"
 
 
 def test_room_nights_never_books_an_eleventh_room(folder: Path) -> None:

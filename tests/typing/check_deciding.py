@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from diptych import Context, Decider, EventSourced, Recorded, View
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from diptych import Context, Decider, EventSourced, Recorded, Rows, StateStored, View
 from diptych.testing import given
 
 
@@ -65,3 +67,45 @@ by_name_and_times = View(Row, [project], key=("name", "times"), version=1)
 given(doors).when(Open("front")).then(Opened("front"))
 given(doors, Opened("front")).when(Open("front")).then()
 given(rows, Opened("front")).shows(Row("front", 1))
+
+
+class Base(DeclarativeBase): ...
+
+
+class DoorRow(Base):
+    __tablename__ = "doors"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    is_open: Mapped[bool]
+
+
+def to_door(row: DoorRow) -> Door:
+    return Door(row.is_open)
+
+
+def to_row(name: str, door: Door) -> DoorRow | None:
+    return DoorRow(name=name, is_open=door.is_open) if door.is_open else None
+
+
+plain = Decider(Door(), [open_, close], closed)
+by_lambdas = Rows(
+    DoorRow,
+    to_state=lambda row: Door(row.is_open),
+    to_row=lambda name, door: DoorRow(name=name, is_open=door.is_open),
+)
+by_functions = Rows(DoorRow, to_state=to_door, to_row=to_row)
+rows_of_doors: Rows[Door, DoorRow] = by_lambdas
+kept: StateStored[Door] = StateStored("door", plain, key="name", rows=by_functions)
+owned = StateStored("door", plain, key="name", rows=by_lambdas, owned=True)
+
+given(kept, Opened("front")).when(Close("front")).then(Closed("front"))
+given(kept).when(Open("front")).leaves(DoorRow(name="front", is_open=True))
+given(kept).when(Close("front")).leaves(None)
+
+
+def count(opened: int, event: Opened) -> int:
+    return opened + 1
+
+
+# The rows hold another state than the decider.
+numbers: Decider[int] = Decider(0, [], count)
+StateStored("door", numbers, key="name", rows=by_functions)  # type: ignore[misc]

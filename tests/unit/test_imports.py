@@ -69,3 +69,8 @@ def test_the_code_for_models_is_loaded_where_a_model_is_met() -> None:
     assert home not in modules_after(f"import pydantic{USE}")
     model = 'from pydantic import create_model\nMessageType(create_model("M", x=(int, 1)), "m")'
     assert home in modules_after(USE + model)
+
+
+def test_wiring_an_app_on_a_file_loads_no_sqlalchemy() -> None:
+    loaded = modules_after("import diptych; diptych.App('quiet', store='sqlite:///quiet.db')")
+    assert loaded & {"sqlalchemy", "aiosqlite", "asyncpg"} == set()

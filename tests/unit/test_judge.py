@@ -15,13 +15,15 @@ from diptych.log.commit import (
     NewEvent,
     Outcome,
     Settled,
+    StateRow,
+    StateTable,
     Tagged,
 )
 from diptych.message import Position
 
 
 class Ledger:
-    """A store with one stream at version 3, one tagged event, one outcome and one checkpoint."""
+    """A store with one stream at version 3, one tagged event, one outcome, one checkpoint, a row."""
 
     def settled(self, tenant: str, id: str) -> Settled | None:
         return Settled("known", b"f", 2, "s", 2, 1, None) if (tenant, id) == ("", "known") else None
@@ -38,6 +40,9 @@ class Ledger:
 
     def checkpoint(self, name: str) -> Position:
         return 5 if name == "view@1" else 0
+
+    def stands(self, row: StateRow) -> bool:
+        return row.stood == ("k", 1)
 
 
 X = Tagged(("noted",), (("x",),))
@@ -169,3 +174,19 @@ def test_matching_wants_a_name_and_all_tags_of_one_item() -> None:
     assert not matches(query, event("x"))
     assert not matches(query, event("z", name="third"))
     assert not matches(query, event())
+
+
+def kept(stood: int, becomes: int) -> Append:
+    table = StateTable("t", ("id", "n"), "id")
+    row = StateRow(table=table, key="k", stood=("k", stood), becomes=("k", becomes), puts=(1,))
+    return Append("s", None, (event(),), row=row)
+
+
+def test_a_row_that_is_not_as_it_was_decided_upon_is_a_conflict_and_writes_nothing() -> None:
+    judge, answers = judged(
+        commit("a", kept(2, 3)), commit("b", kept(1, 2)), commit("c", kept(2, 3))
+    )
+    assert answers == [Conflict("s", 0, None), Appended(8, (4,)), Appended(9, (5,))]
+    (change,) = judge.states.changes()
+    assert change.updates == {(1,): [("k", 3)]}
+    assert [stored.causation for stored, _ in judge.events] == ["b", "c"]

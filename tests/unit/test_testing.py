@@ -10,6 +10,7 @@ from typing import Annotated
 
 import pytest
 from msgspec import Meta
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from diptych import (
     BadResult,
@@ -21,6 +22,8 @@ from diptych import (
     Principal,
     Recorded,
     Refused,
+    Rows,
+    StateStored,
     View,
 )
 from diptych.testing import ManualClock, given
@@ -209,6 +212,49 @@ def reads(command: Reserve) -> list[str]:
 
 def tags(event: Reserved) -> list[str]:
     return [f"showing:{event.showing}"]
+
+
+class Base(DeclarativeBase): ...
+
+
+class ShowingRow(Base):
+    __tablename__ = "showings"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    free: Mapped[int]
+    note: Mapped[str | None]
+
+
+def to_row(key: str, showing: Showing) -> ShowingRow | None:
+    return None if showing.free == 0 else ShowingRow(id=key, free=showing.free)
+
+
+class TestStateStored:
+    plain = Decider(Showing(), decide, evolve)
+    rows = Rows(ShowingRow, to_state=lambda row: Showing(row.free), to_row=to_row)
+    showings = StateStored("showing", plain, key="showing", rows=rows)
+
+    def test_it_is_tested_as_any_model_is(self) -> None:
+        before = Reserved("s1", 3)
+        given(self.showings, before).when(Reserve("s1", 8)).refused("sold_out")
+
+    def test_the_row_it_leaves_can_be_looked_at(self) -> None:
+        given(self.showings).when(Reserve("s1", 3)).leaves(ShowingRow(id="s1", free=7))
+        given(self.showings, Reserved("s1", 9)).when(Reserve("s1", 1)).leaves(None)
+
+    @pytest.mark.parametrize(
+        "row", [ShowingRow(id="s1", free=8), ShowingRow(id="s1", free=7, note=None), None]
+    )
+    def test_another_row_fails_with_the_difference(self, row: ShowingRow | None) -> None:
+        with pytest.raises(AssertionError, match=r"(?s)other row than expected:.*'free', 7"):
+            given(self.showings).when(Reserve("s1", 3)).leaves(row)
+
+    def test_what_was_refused_leaves_no_row(self) -> None:
+        with pytest.raises(AssertionError, match=r"left no row: .*sold_out"):
+            given(self.showings).when(Reserve("s1", 11)).leaves(None)
+
+    def test_a_model_without_rows_leaves_none(self) -> None:
+        with pytest.raises(AssertionError, match="its model keeps none"):
+            given(showings).when(Reserve("s1", 1)).leaves(None)
 
 
 def test_a_boundary_decides_on_the_events_under_its_tags() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from diptych.adapters.states import States
 from diptych.log.commit import (
     Advance,
     Appended,
@@ -19,6 +20,7 @@ from diptych.log.commit import (
     NewEvent,
     Rows,
     Settled,
+    StateRow,
     Tagged,
 )
 from diptych.log.port import StoredEvent
@@ -48,6 +50,10 @@ class Ledger(Protocol):
         """How far a view has got; 0 where it has not begun."""
         ...
 
+    def stands(self, row: StateRow) -> bool:
+        """Whether a row is as the decision knew it."""
+        ...
+
 
 class Judge:
     """Judges one group of commits.
@@ -65,6 +71,7 @@ class Judge:
         self.events: list[tuple[StoredEvent, NewEvent]] = []
         self.outcomes: list[tuple[str, Settled]] = []
         self.rows: list[Rows] = []
+        self.states = States(ledger.stands)
         self.advances: list[Advance] = []
         self._under: dict[tuple[str, str], list[tuple[Position, str, NewEvent]]] = {}
 
@@ -120,6 +127,8 @@ class Judge:
                 by = cause.id
             self._versions[(tenant, stream)] = (version, by)
             versions.append(version)
+            if append.row is not None:
+                self.states.take(append.row)
         if outcome is not None and cause is not None:
             settled = Settled(
                 cause.id,
@@ -142,16 +151,17 @@ class Judge:
         tenant = commit.tenant
         for append in commit.appends:
             expected = append.expected
-            if expected is None:
-                continue
-            version, by = self._version(tenant, append.stream)
-            if version != expected:
-                return Conflict(append.stream, expected, version)
-            if append.upon is not None:
-                if by is None:
-                    by = self._ledger.causation(tenant, append.stream, version)
-                if by != append.upon:
+            if expected is not None:
+                version, by = self._version(tenant, append.stream)
+                if version != expected:
                     return Conflict(append.stream, expected, version)
+                if append.upon is not None:
+                    if by is None:
+                        by = self._ledger.causation(tenant, append.stream, version)
+                    if by != append.upon:
+                        return Conflict(append.stream, expected, version)
+            if append.row is not None and not self.states.hold(append.row):
+                return Conflict(append.stream, expected or 0, None)
         condition = commit.condition
         if condition is not None and not self._holds(tenant, condition):
             what = " ".join(tag for item in condition.query.items[:5] for tag in item)

@@ -25,6 +25,40 @@ class NewEvent(Struct, frozen=True):
     tags: tuple[str, ...] = ()
 
 
+class StateTable(Struct, frozen=True):
+    """A table of the user's that keeps states.
+
+    Attributes:
+        key: The column that is its primary key.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    key: str
+
+
+class StateRow(Struct, frozen=True, kw_only=True):
+    """The row that keeps a state: what a decision stood on, and what becomes of it.
+
+    Attributes:
+        key: As a value of the database, like all values here.
+        stood: Every column as the decision knew it; None where there was no row.
+        becomes: Every column afterwards; None where there is no row.
+        puts: Places of the columns to be written, the others keep what they have; none where
+            nothing changes.
+        whole: Whether `becomes` is all known: the database may fill columns in when it writes.
+        trusted: Nobody else writes the table, so `stood` need not be compared.
+    """
+
+    table: StateTable
+    key: Any
+    stood: tuple[Any, ...] | None
+    becomes: tuple[Any, ...] | None
+    puts: tuple[int, ...] = ()
+    whole: bool = True
+    trusted: bool = False
+
+
 class Append(Struct, frozen=True):
     """Events for one stream.
 
@@ -33,12 +67,14 @@ class Append(Struct, frozen=True):
         upon: Id of the command that must have caused the event at `expected`. Given where the
             decision stood on a commit still on its way: the version alone could be somebody
             else's event in its place.
+        row: Where the stream's state is kept in a row: it must be as the decision knew it.
     """
 
     stream: str
     expected: int | None
     events: tuple[NewEvent, ...] = ()
     upon: str | None = None
+    row: StateRow | None = None
 
 
 class Tagged(Struct, frozen=True):

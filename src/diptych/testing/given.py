@@ -17,13 +17,14 @@ from diptych.read.view import View
 from diptych.write.boundary import Boundary
 from diptych.write.decider import Decider
 from diptych.write.event_sourced import EventSourced
+from diptych.write.state_stored import StateStored
 
 R = TypeVar("R")
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """When a test decides, unless it says otherwise."""
 
-Model = EventSourced[Any] | Boundary[Any]
+Model = EventSourced[Any] | StateStored[Any] | Boundary[Any]
 
 
 @overload
@@ -95,12 +96,15 @@ class GivenModel:
             return Decided(command, None, refused)
         _refuse_change("decide", before, state)
         events = [_checked(event) for event in events]
-        _state(decider, (*self._relevant(command), *events), self._model.stream(command))
-        return Decided(command, events, None)
+        after = _state(decider, (*self._relevant(command), *events), self._model.stream(command))
+        decided = Decided(command, events, None)
+        if isinstance(self._model, StateStored):
+            decided.row = self._model.rows.to_row(self._model.key(command), after)
+        return decided
 
     def _relevant(self, command: object) -> tuple[object, ...]:
         """For a boundary, the events under the tags that the command reads."""
-        if isinstance(self._model, EventSourced):
+        if not isinstance(self._model, Boundary):
             return self._events
         items = self._model.reads(command)
         tags = self._model.tags
@@ -123,6 +127,17 @@ def _checked(event: Any) -> Any:
         raise BadResult("decide", f"returned an event that cannot be kept: {invalid}") from invalid
 
 
+_NO_ROW = object()
+
+
+def _set_on(row: object | None) -> list[Any]:
+    """What was set on an instance of a mapped class."""
+    if row is None:
+        return []
+    values = {name: value for name, value in vars(row).items() if not name.startswith("_sa_")}
+    return [type(row).__name__, *sorted(values.items())]
+
+
 class Decided:
     """What a command gave."""
 
@@ -132,6 +147,8 @@ class Decided:
         self._command = command
         self._events = events
         self._error = error
+        self.row: Any = _NO_ROW
+        """What a state-stored model keeps afterwards; None where it keeps nothing any more."""
 
     def then(self, *events: object) -> None:
         """It gave exactly these events, in this order; none for `then()`."""
@@ -141,6 +158,15 @@ class Decided:
                 f"but: {type(self._error).__name__}: {self._error}"
             )
         _compare("events", list(events), self._events)
+
+    def leaves(self, row: object | None) -> None:
+        """Its row is set to exactly this; None for a row that is removed."""
+        if self.row is _NO_ROW:
+            raise AssertionError(
+                f"{self._command!r} left no row: "
+                + ("its model keeps none" if self._error is None else f"{self._error}")
+            )
+        _compare("row", _set_on(row), _set_on(self.row))
 
     def refused(self, code: str) -> None:
         """It was refused with this code."""

@@ -227,9 +227,9 @@ class BoundaryStanding:
         self.stream = stream
 
     def expectations(
-        self, events: tuple[NewEvent, ...]
+        self, events: Sequence[Any], new: tuple[NewEvent, ...]
     ) -> tuple[tuple[Append, ...], Condition | None]:
-        return (Append(self.stream, None, events),), self._condition
+        return (Append(self.stream, None, new),), self._condition
 
     def sent(self, cause: Cause, events: Sequence[Any], new: tuple[NewEvent, ...]) -> None:
         if events:

@@ -42,7 +42,9 @@ from diptych.write.handlers import Handlers
 from diptych.write.handling import Handling, Order
 from diptych.write.model import WriteModel
 from diptych.write.receipts import Receipts, refusal_of
+from diptych.write.row_ground import RowGround
 from diptych.write.standing import Ground, Standing
+from diptych.write.state_stored import StateStored
 from diptych.write.stream_ground import StreamGround
 
 ID_LENGTH = 200
@@ -200,7 +202,8 @@ class Dispatch:
                         entry, command, standing, principal, now, cause, outcome
                     )
                 except Exception:
-                    if standing.guess:  # on what is really there it may go well
+                    if standing.guess and attempt < self._attempts:
+                        # On what is really there it may go well.
                         standing.arrived(None)
                         continue
                     if not drawn:  # the first time may have gone well: that is the answer then
@@ -333,7 +336,7 @@ class Dispatch:
                 pairs = [encode(event, entry.function) for event in decided]
                 events = [event for event, _ in pairs]
                 new = tuple([stored for _, stored in pairs])
-        appends, condition = standing.expectations(new)
+        appends, condition = standing.expectations(events, new)
         if refused is None:
             standing.sent(cause, events, new)
         elif outcome.drawn:
@@ -396,6 +399,8 @@ def _entries(
             ground = None
         elif isinstance(model, Boundary):
             ground = BoundaryGround(model, codec, store, states)
+        elif isinstance(model, StateStored):
+            ground = RowGround(model, codec, store, states)
         else:
             ground = StreamGround(model, codec, store, states)
         for type_, route in model.commands.items():

@@ -19,7 +19,49 @@ Key: TypeAlias = str | Callable[[Any], Any]
 Merge: TypeAlias = Callable[[Any, Sequence[Recorded[Any]]], bool]
 
 
-class EventSourced(Generic[S]):
+class Keyed(Generic[S]):
+    """A decider with one state for each key, whose events go to the stream `name:key`."""
+
+    def __init__(
+        self,
+        name: str,
+        decider: Decider[S],
+        *,
+        key: Key,
+        keys: Mapping[type, Key] | None,
+        merge: Merge | None,
+        prepare: Functions | None,
+    ) -> None:
+        check_model_name(name)
+        self.name = name
+        self.decider = decider
+        self.merge = merge
+        self.commands: Mapping[type, Route] = decider.decides
+        self.prepare = preparing(name, prepare, decider.decides)
+        self._key = key_functions(name, decider.decides, key, keys or {})
+
+    @property
+    def events(self) -> tuple[type, ...]:
+        """What it writes, or reads to know its state."""
+        return tuple(self.decider.evolves)
+
+    def key(self, command: Any) -> Any:
+        """What the command names its state by."""
+        return self._key[type(command)](command)
+
+    def stream(self, command: Any) -> str:
+        """The stream that this command is about.
+
+        Raises:
+            InvalidMessage: Its key is empty, or no str, int or UUID.
+        """
+        return f"{self.name}:{key_text(command, self._key[type(command)])}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class EventSourced(Keyed[S]):
     """Keeps a decider's state as the stream `name:key`.
 
     Args:
@@ -45,29 +87,7 @@ class EventSourced(Generic[S]):
         merge: Merge | None = None,
         prepare: Functions | None = None,
     ) -> None:
-        check_model_name(name)
-        self.name = name
-        self.decider = decider
-        self.merge = merge
-        self.commands: Mapping[type, Route] = decider.decides
-        self.prepare = preparing(name, prepare, decider.decides)
-        self._key = key_functions(name, decider.decides, key, keys or {})
-
-    @property
-    def events(self) -> tuple[type, ...]:
-        """What it writes, or reads to know its state."""
-        return tuple(self.decider.evolves)
-
-    def stream(self, command: Any) -> str:
-        """The stream that this command is about.
-
-        Raises:
-            InvalidMessage: Its key is empty, or no str, int or UUID.
-        """
-        return f"{self.name}:{key_text(command, self._key[type(command)])}"
-
-    def __repr__(self) -> str:
-        return f"EventSourced({self.name!r})"
+        super().__init__(name, decider, key=key, keys=keys, merge=merge, prepare=prepare)
 
 
 def check_model_name(name: str) -> None:

@@ -7,5 +7,6 @@ from typing import Any, TypeAlias
 from diptych.write.boundary import Boundary
 from diptych.write.event_sourced import EventSourced
 from diptych.write.handlers import Handlers
+from diptych.write.state_stored import StateStored
 
-WriteModel: TypeAlias = EventSourced[Any] | Boundary[Any] | Handlers
+WriteModel: TypeAlias = EventSourced[Any] | StateStored[Any] | Boundary[Any] | Handlers

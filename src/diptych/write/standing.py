@@ -23,8 +23,10 @@ from diptych.write.decider import Decider
 class Standing(Protocol):
     """One decision's ground: the state, and how to say in a commit what was stood on."""
 
-    state: Any
     stream: str
+
+    @property
+    def state(self) -> Any: ...
 
     @property
     def guess(self) -> bool:
@@ -32,9 +34,14 @@ class Standing(Protocol):
         ...
 
     def expectations(
-        self, events: tuple[NewEvent, ...]
+        self, events: Sequence[Any], new: tuple[NewEvent, ...]
     ) -> tuple[tuple[Append, ...], Condition | None]:
-        """The parts of a commit that carry the events and what they stand on."""
+        """The parts of a commit that carry the events and what they stand on.
+
+        Args:
+            events: As decided; none for a refusal.
+            new: The same, encoded.
+        """
         ...
 
     def sent(self, cause: Cause, events: Sequence[Any], new: tuple[NewEvent, ...]) -> None:

@@ -18,14 +18,14 @@ from diptych.log.commit import (
 )
 from diptych.log.port import Store
 from diptych.message import Position, Recorded
-from diptych.write.event_sourced import EventSourced
+from diptych.write.event_sourced import Keyed
 from diptych.write.standing import Waiters, evolve_stored, no_function, wants_facts
 
 PAGE = 1000
 """Events of a long stream that are read at a time."""
 
 
-class _Stream:
+class Stream:
     """A stream as it is committed, and its tip: as it will be when all on its way has arrived."""
 
     __slots__ = (
@@ -90,29 +90,33 @@ class StreamGround:
         size: Streams kept; of those that nobody touched lately, the oldest falls out.
     """
 
-    def __init__(
-        self, model: EventSourced[Any], codec: EventCodec, store: Store, size: int
-    ) -> None:
+    def __init__(self, model: Keyed[Any], codec: EventCodec, store: Store, size: int) -> None:
         self._model = model
         self._codec = codec
         self._store = store
         self._size = size
         self.evolves = model.decider.evolves
         self.facts = wants_facts(model.decider)
-        self._streams: dict[tuple[str, str], _Stream] = {}
+        self._streams: dict[tuple[str, str], Stream] = {}
         self._loading: dict[tuple[str, str], Waiters | None] = {}
 
     def at_hand(self, tenant: str, command: Any) -> StreamStanding | None:
         found = self._streams.get((tenant, self._model.stream(command)))
         if found is None or not found.fresh or (found.flying and self.facts):
             return None
-        return StreamStanding(self, found)
+        return self._standing(found, command, read=False)
 
     async def stand(self, tenant: str, command: Any, *, alone: bool) -> StreamStanding:
         key = (tenant, self._model.stream(command))
+        read = False
         while True:
             found = self._streams.get(key)
-            if found is None or not found.fresh:
+            if found is not None and found.flying and (alone or self.facts or not found.fresh):
+                if found.landed is None:
+                    found.landed = Waiters()
+                await found.landed.wait()
+            elif found is None or not found.fresh:
+                read = True
                 if key in self._loading:  # several commands for one cold stream read it once
                     waiters = self._loading[key]
                     if waiters is None:
@@ -121,17 +125,19 @@ class StreamGround:
                     continue
                 self._loading[key] = None
                 try:
-                    await self._read(key)
+                    await self._read(key, command)
                 finally:
                     waiters = self._loading.pop(key)
                     if waiters is not None:
                         waiters.wake()
-            elif found.flying and (alone or self.facts):
-                if found.landed is None:
-                    found.landed = Waiters()
-                await found.landed.wait()
             else:
-                return StreamStanding(self, found)
+                return self._standing(found, command, read=read)
+
+    def _standing(self, found: Stream, command: Any, *, read: bool) -> StreamStanding:
+        """Args:
+        read: Whether it was read for this very decision.
+        """
+        return StreamStanding(self, found)
 
     async def missed(self, tenant: str, command: Any, seen: Position) -> list[Recorded[Any]]:
         stream = self._model.stream(command)
@@ -146,10 +152,20 @@ class StreamGround:
             version = page[-1].version if page else version
         return missed
 
-    async def _read(self, key: tuple[str, str]) -> None:
-        """Reads a stream on, from where it is known."""
-        tenant, stream = key
-        found = self._streams.get(key) or _Stream(key, self._model.decider.initial)
+    async def _read(self, key: tuple[str, str], command: Any) -> None:
+        """Gets to know what is committed, from where it is known."""
+        found = self._streams.get(key) or Stream(key, self._model.decider.initial)
+        state, version = await self._committed(found, command)
+        if version >= found.version:
+            found.settle(state, version)
+        found.fresh = True
+        self._streams[key] = found
+        if len(self._streams) > self._size:
+            self._forget_one()
+
+    async def _committed(self, found: Stream, command: Any) -> tuple[Any, int]:
+        """The state of a stream, and its version."""
+        key = tenant, stream = found.key
         state, version = found.state, found.version
         more = True
         while more:
@@ -165,12 +181,7 @@ class StreamGround:
                 state, version, more = await self._read_on(key, state, version)
             elif not events:
                 more = False
-        if version >= found.version:
-            found.settle(state, version)
-        found.fresh = True
-        self._streams[key] = found
-        if len(self._streams) > self._size:
-            self._forget_one()
+        return state, version
 
     def _fold(self, state: Any, events: list[Any], stream: str) -> Any:
         functions: dict[type, Callable[[Any, Any], Any]] = {}
@@ -218,44 +229,54 @@ class StreamStanding:
         "_generation",
         "_ground",
         "_new",
+        "_tip",
         "_upon",
         "_version",
-        "state",
         "stream",
     )
 
-    def __init__(self, ground: StreamGround, found: _Stream) -> None:
+    def __init__(self, ground: StreamGround, found: Stream) -> None:
         self._ground = ground
         self._found = found
         self._generation = found.generation
         self._version = found.tip_version
         self._upon = found.upon
         self._cause: Cause | None = None
-        self.state = found.tip
+        self._tip = found.tip
         self.stream = found.key[1]
         found.touched = True
 
+    @property
+    def state(self) -> Any:
+        return self._tip
+
     def expectations(
-        self, events: tuple[NewEvent, ...]
+        self, events: Sequence[Any], new: tuple[NewEvent, ...]
     ) -> tuple[tuple[Append, ...], Condition | None]:
-        return (Append(self.stream, self._version, events, self._upon),), None
+        return (Append(self.stream, self._version, new, self._upon),), None
 
     def sent(self, cause: Cause, events: Sequence[Any], new: tuple[NewEvent, ...]) -> None:
-        found = self._found
         state = self.state
         if not self._ground.facts:  # first of all: an evolve that raises leaves nothing behind
             evolves = self._ground.evolves
             for event in events:
                 state = evolves[event.__class__].function(state, event)
+        self._fly(cause, events, new, state)
+
+    def _fly(
+        self, cause: Cause, events: Sequence[Any], new: tuple[NewEvent, ...], after: Any
+    ) -> None:
+        """Others may stand on what this leaves."""
+        found = self._found
         self._cause = cause
         self._events = events
         self._new = new
-        self._after = state
+        self._after = after
         self._generation = found.generation
         found.flying += 1
         if events:
             if not self._ground.facts:
-                found.tip = state
+                found.tip = after
             found.tip_version = self._version + len(events)
             found.upon = cause.id
 

@@ -14,7 +14,7 @@ from diptych.adapters.inline import Kept, judge_group
 from diptych.adapters.judge import Judge, matches
 from diptych.adapters.news import News
 from diptych.errors import ForeignStore, NotOpen
-from diptych.log.commit import Advance, Commit, Committed, NewEvent, Rows, Settled, Tagged
+from diptych.log.commit import Advance, Commit, Committed, NewEvent, Rows, Settled, StateRow, Tagged
 from diptych.log.names import Stamp, compare
 from diptych.log.port import Batch, Page, StoredEvent, page_of
 from diptych.message import Position
@@ -165,6 +165,9 @@ class MemoryStore:
 
     def checkpoint(self, name: str) -> Position:
         return 0 if self.tables is None else self.tables.checkpoint_now(name)
+
+    def stands(self, row: StateRow) -> bool:
+        raise NotImplementedError  # it keeps no rows, and wiring says so
 
     def settled(self, tenant: str, id: str) -> Settled | None:
         return self._outcomes.get((tenant, id))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
@@ -81,8 +81,11 @@ def connect(path: Path | None, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
-def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+def refuse_foreign(connection: sqlite3.Connection, path: Path, own: Collection[str] = ()) -> None:
     """Looks before anything is written.
+
+    Args:
+        own: Tables that the app has named: a file that has one is its own.
 
     Raises:
         ForeignStore: The file is another program's database.
@@ -95,7 +98,7 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
             ).fetchall()
         )
     }
-    if tables and "diptych_store" not in tables:
+    if tables and "diptych_store" not in tables and tables.isdisjoint(own):
         raise ForeignStore(
             f"{path} is the database of another program (tables: {', '.join(sorted(tables)[:5])}). "
             "Name another file."

@@ -14,6 +14,7 @@ from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import Executes
 from diptych.adapters.sqlite.ledger import Ledger
 from diptych.adapters.sqlite.reading import read_events
+from diptych.adapters.sqlite.rows import write_changes
 from diptych.adapters.sqlite.tables import ViewTable, insert_many, write_rows
 from diptych.log.commit import Commit, Committed, Rows
 from diptych.log.inline import Key, RowFold
@@ -167,6 +168,7 @@ def _put(connection: Executes, judge: Judge) -> None:
                 for tenant, settled in judge.outcomes
             ],
         )
+    write_changes(connection, judge.states.changes())
     for rows in judge.rows:
         write_rows(connection, rows)
     for advance in judge.advances:

@@ -10,7 +10,8 @@ import msgspec
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import Executes
 from diptych.adapters.sqlite.reading import tagged
-from diptych.log.commit import Commit, Refusal, Settled, Tagged
+from diptych.adapters.sqlite.rows import differing
+from diptych.log.commit import Commit, Refusal, Settled, StateRow, Tagged
 from diptych.message import Position
 
 _encode = msgspec.json.encode
@@ -71,6 +72,15 @@ class Ledger:
         ]
         if conditions:
             self._find_causes(conditions)
+        self._stands: dict[int, bool] = {}
+        rows = _first_rows(commits)
+        if rows:
+            self._compare(rows)
+
+    def _compare(self, rows: Sequence[StateRow]) -> None:
+        wrong = differing(self._connection, rows)
+        for place, row in enumerate(rows):
+            self._stands[id(row)] = place not in wrong
 
     def _find_causes(self, conditions: Sequence[tuple[str, Tagged, Position]]) -> None:
         wanted = [
@@ -112,6 +122,22 @@ class Ledger:
     def checkpoint(self, name: str) -> Position:
         row = self._connection.execute(schema.SELECT_CHECKPOINT, (name,)).fetchone()
         return 0 if row is None else row[0]
+
+    def stands(self, row: StateRow) -> bool:
+        if id(row) not in self._stands:  # one before it fell out
+            self._compare([row])
+        return self._stands[id(row)]
+
+
+def _first_rows(commits: Sequence[Commit]) -> list[StateRow]:
+    """Of each row, what the first commit of a group says of it; the next ones stand on that."""
+    found: dict[tuple[str, Any], StateRow] = {}
+    for commit in commits:
+        for append in commit.appends:
+            row = append.row
+            if row is not None and not row.trusted:
+                found.setdefault((row.table.name, row.key), row)
+    return list(found.values())
 
 
 def settled_of(row: Sequence[Any]) -> Settled:

@@ -6,20 +6,34 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from diptych.adapters.sqlite import schema
-from diptych.errors import ForeignStore
+from diptych.adapters.sqlite.rows import probe
+from diptych.errors import ForeignStore, SchemaChanged
 from diptych.log.names import Stamp, compare
+
+if TYPE_CHECKING:
+    from diptych.adapters.sql.mapped import MappedRow
 
 _decode_shape = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def prepare_log(
-    connection: sqlite3.Connection, path: Path, context: str, stamps: Sequence[Stamp]
+    connection: sqlite3.Connection,
+    path: Path,
+    context: str,
+    stamps: Sequence[Stamp],
+    mapped: Sequence[MappedRow] = (),
 ) -> str:
-    """Creates or checks the tables and names of a log; returns the epoch."""
+    """Creates or checks the tables and names of a log; returns the epoch.
+
+    Args:
+        mapped: Whose tables are created where they are missing.
+    """
+    _make_tables(connection, mapped)
     for statement in schema.TABLES.split(";\n"):
         if statement.strip():
             connection.execute(statement)
@@ -63,3 +77,16 @@ def prepare_log(
         ],
     )
     return epoch
+
+
+def _make_tables(connection: sqlite3.Connection, mapped: Sequence[MappedRow]) -> None:
+    for one in mapped:
+        for statement in one.ddl:
+            connection.execute(statement)
+        try:
+            connection.execute(probe(one.table))
+        except sqlite3.OperationalError as error:
+            raise SchemaChanged(
+                f"table {one.table.name!r} is not as {one.row.__name__} maps it: {error}. "
+                "Migrate the table, or map it as it is."
+            ) from error

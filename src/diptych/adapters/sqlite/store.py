@@ -26,17 +26,20 @@ from diptych.adapters.sqlite.reading import (
     read_stream,
     read_tagged,
 )
+from diptych.adapters.sqlite.rows import read_rows
 from diptych.adapters.sqlite.writer import Writer
 from diptych.adapters.worker import Gather, Worker
 from diptych.errors import NotOpen
-from diptych.log.commit import Commit, Committed, Settled, Tagged
+from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
 from diptych.log.names import Stamp
 from diptych.log.port import Batch, Page, StoredEvent, Unit
+from diptych.log.rows import Values
 from diptych.message import Position
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
+    from diptych.adapters.sql.mapped import MappedRow
     from diptych.adapters.sqlite.join import Joiner
     from diptych.adapters.sqlite.unit import Lender
 
@@ -63,6 +66,7 @@ class SqliteStore:
         self._limit = waiting
         self._retention = retention
         self._epoch = ""
+        self._mapped: dict[type, MappedRow] = {}
         self._open: _Open | None = None
 
     @property
@@ -74,6 +78,15 @@ class SqliteStore:
         """Of the file."""
         return self._place.path
 
+    def map_row(self, row: type) -> MappedRow:
+        from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+        from diptych.adapters.sql.mapped import MappedRow
+
+        if row not in self._mapped:
+            self._mapped[row] = MappedRow(row, SQLiteDialect_pysqlite(dbapi=sqlite3))
+        return self._mapped[row]
+
     async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
         self._place.enter()
         path = self.path
@@ -81,12 +94,14 @@ class SqliteStore:
         writing = Worker("diptych-writer", str(path))
         reading = Worker("diptych-reader", str(path))
         try:
+            mapped = tuple(self._mapped.values())
+            own = {one.table.name for one in mapped}
             writer = await writing.run(
-                lambda: Writer(path, retention=self._retention, synchronous=synchronous)
+                lambda: Writer(path, retention=self._retention, synchronous=synchronous, own=own)
             )
             try:
                 self._epoch = await writing.run(
-                    lambda: writer.transact(lambda c: prepare_log(c, path, context, stamps))
+                    lambda: writer.transact(lambda c: prepare_log(c, path, context, stamps, mapped))
                 )
                 connection = await reading.run(lambda: _reader(path))
             except BaseException:
@@ -146,6 +161,11 @@ class SqliteStore:
         self, tenant: str, stream: str, *, after: int, limit: int
     ) -> asyncio.Future[Page]:
         return self._opened.pages.ask((tenant, stream, after, limit))
+
+    def read_row(
+        self, tenant: str, stream: str, table: StateTable, key: Any
+    ) -> asyncio.Future[tuple[int, Values | None]]:
+        return self._opened.rows.ask((tenant, stream, table, key))
 
     def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> asyncio.Future[Batch]:
         return self._opened.tagged.ask((tenant, query, after))
@@ -241,6 +261,7 @@ class _Open:
         self.writing = writing
         self.pages = Gather(lambda: self._free(read_pages))
         self.tagged = Gather(lambda: self._free(read_tagged))
+        self.rows = Gather(lambda: self._free(read_rows))
         self.committer = GroupCommitter(self._write, waiting=waiting)
         self.news = News(self.head)
         self._lender: Lender | None = None

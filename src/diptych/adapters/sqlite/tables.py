@@ -114,12 +114,12 @@ def insert_many(
         width: Number of the columns.
         then: What follows the values.
     """
-    for at, size in _chunks(len(rows)):
+    for at, size in chunks(len(rows)):
         values = [value for row in rows[at : at + size] for value in row]
         connection.execute(_insert(into, width, size, then), values)
 
 
-def _chunks(count: int) -> Iterator[tuple[int, int]]:
+def chunks(count: int) -> Iterator[tuple[int, int]]:
     """Where each statement begins, and its size."""
     at = 0
     for size in CHUNKS:
@@ -128,16 +128,19 @@ def _chunks(count: int) -> Iterator[tuple[int, int]]:
             at += size
 
 
+def values_of(width: int, size: int) -> str:
+    """A VALUES clause: a table whose columns are column1, column2…"""
+    return "VALUES " + ", ".join((f"({', '.join('?' * width)})",) * size)
+
+
 @cache
 def _delete(name: str, key: str, width: int, size: int) -> str:
-    values = ", ".join((f"({', '.join('?' * width)})",) * size)
-    return f"DELETE FROM {name} WHERE ({key}) IN (VALUES {values})"
+    return f"DELETE FROM {name} WHERE ({key}) IN ({values_of(width, size)})"
 
 
 @cache
 def _insert(into: str, width: int, size: int, then: str) -> str:
-    values = ", ".join((f"({', '.join('?' * width)})",) * size)
-    return f"INSERT INTO {into} VALUES {values}{then}"
+    return f"INSERT INTO {into} {values_of(width, size)}{then}"
 
 
 def write_rows(connection: Executes, rows: Rows) -> None:
@@ -156,6 +159,6 @@ def write_rows(connection: Executes, rows: Rows) -> None:
             f" ON CONFLICT ({key}) DO {action}",
         )
     if rows.deletes:
-        for at, size in _chunks(len(rows.deletes)):
+        for at, size in chunks(len(rows.deletes)):
             values = [value for row in rows.deletes[at : at + size] for value in row]
             connection.execute(_delete(name, key, len(rows.key), size), values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -69,16 +69,22 @@ class Writer:
 
     Args:
         retention: For how long outcomes are kept at least.
+        own: Tables that the app has named as its own.
     """
 
     def __init__(
-        self, path: Path, *, retention: timedelta, synchronous: Synchronous = "FULL"
+        self,
+        path: Path,
+        *,
+        retention: timedelta,
+        synchronous: Synchronous = "FULL",
+        own: Collection[str] = (),
     ) -> None:
         self._path = path
         self._retention = retention // timedelta(microseconds=1)
         self.connection = connect(path, read_only=False)
         try:
-            refuse_foreign(self.connection, path)
+            refuse_foreign(self.connection, path, own)
             prepare_to_write(self.connection, path, synchronous)
         except sqlite3.Error as error:
             self.connection.close()
@@ -330,6 +336,9 @@ class Writer:
                 # find no room either.
                 self._rollback_quietly()
                 raise fault(error, self._path) from error
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_CONSTRAINT:
+                self._rollback_quietly()
+                raise  # a deferred foreign key: one of the commits is to blame
             try:
                 self._rollback()
                 connection.execute("BEGIN IMMEDIATE")

@@ -1,0 +1,144 @@
+"""Columns of the users' own tables: converted by SQLAlchemy's types, filled in as SQLAlchemy does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, time
+from decimal import Decimal
+from math import isnan
+from typing import Any, TypeAlias, cast
+from warnings import catch_warnings, simplefilter
+
+from sqlalchemy import Column as SqlColumn
+from sqlalchemy import bindparam
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import SAWarning
+from sqlalchemy.orm import Mapper
+
+from diptych.errors import WiringError
+
+Convert: TypeAlias = Callable[[Any], Any]
+
+INT64 = 1 << 63
+HANDLERS = "For object graphs use Handlers, which give you a session."
+
+
+class MappedColumn:
+    """A column as an attribute.
+
+    Attributes:
+        decode: From the database; None where the value comes back as it is.
+        default: What an INSERT puts where nothing is set; None where the database decides.
+        onupdate: What an UPDATE puts where nothing is set, given the old value.
+        counts: It is the version that SQLAlchemy counts up; nobody else sets it.
+        filled_in: The database may put something where an INSERT does not.
+        computed: The database computes it from other columns.
+    """
+
+    def __init__(
+        self,
+        row: type,
+        attribute: str,
+        column: SqlColumn[Any],
+        mapper: Mapper[Any],
+        dialect: Dialect,
+    ) -> None:
+        self.attribute = attribute
+        self.name = column.name
+        where = f"{row.__name__}.{attribute}"
+        type_ = column.type
+        if (
+            type_.bind_expression(bindparam("x")) is not None
+            or type_.column_expression(column) is not None
+        ):
+            raise WiringError(
+                f"{where}: its type {type_!r} is converted by SQL. Rows keep values that are "
+                f"converted in Python. {HANDLERS}"
+            )
+        with catch_warnings():  # of Decimals that lose digits: here they are refused
+            simplefilter("ignore", SAWarning)
+            converting = type_.dialect_impl(dialect)
+            self._bind: Convert | None = converting.bind_processor(dialect)
+            self.decode: Convert | None = converting.result_processor(dialect, None)
+        self._none_is_a_value = type_.should_evaluate_none
+        self.default: Convert | None = _filling(where, column.default)
+        self.onupdate: Convert | None = _filling(where, column.onupdate)
+        self.computed = column.computed is not None
+        self.counts = mapper.version_id_col is column and callable(mapper.version_id_generator)
+        if self.counts:
+            self.default = self.onupdate = cast("Convert", mapper.version_id_generator)
+        self.filled_in = (
+            column.server_default is not None or self.computed or column.identity is not None
+        )
+
+    def is_set(self, given: dict[str, Any], *, new: bool) -> bool:
+        """Whether an instance says what is to be kept; as for SQLAlchemy, a new one's None does not."""
+        if self.counts or self.computed or self.attribute not in given:
+            return False
+        return not new or self._none_is_a_value or given[self.attribute] is not None
+
+    def encode(self, value: Any) -> Any:
+        """The value for the database.
+
+        Raises:
+            ValueError: It cannot be kept, or would come back as another one.
+        """
+        try:
+            raw = value if self._bind is None else self._bind(value)
+        except Exception as error:
+            raise ValueError(f"its column cannot keep: {error}") from error
+        raw = _plain(raw)
+        if self.decode is not None and isinstance(value, datetime | time | Decimal):
+            back = self.decode(raw)
+            if back != value:
+                raise ValueError(
+                    f"would come back as {back!r}. Give what its column can keep "
+                    "(naive times of one zone, digits that fit), or the column another type"
+                )
+        return raw
+
+
+def _plain(raw: Any) -> Any:
+    """A value of one of SQLite's types.
+
+    Raises:
+        ValueError: It is none.
+    """
+    kind = raw.__class__
+    if raw is None or kind is bool:
+        return raw
+    if isinstance(raw, float):
+        if isnan(raw):
+            raise ValueError("is not a number")
+        return raw if kind is float else float(raw)
+    if isinstance(raw, bytes | bytearray | memoryview):
+        return bytes(cast("bytes", raw))
+    if isinstance(raw, str):
+        try:
+            raw.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"is text that cannot be encoded ({error})") from error
+        return raw if kind is str else str.__str__(raw)
+    if isinstance(raw, int):
+        if -INT64 <= raw < INT64:
+            return raw if kind is int else int(raw)
+        raise ValueError("is over 64 bits")
+    raise ValueError("SQLite cannot keep. Give its column a type that converts it")
+
+
+def _filling(where: str, default: Any) -> Convert | None:
+    """What a column's `default=` or `onupdate=` gives.
+
+    Raises:
+        WiringError: It is SQL.
+    """
+    if default is None or default.is_sequence:
+        return None
+    if default.is_scalar:
+        return lambda _: default.arg
+    if default.is_callable:
+        return lambda _: default.arg(None)
+    raise WiringError(
+        f"{where}: its default= or onupdate= is an SQL expression, whose value nobody knows before "
+        "it is written. Use server_default=, a function of Python, or set it in to_row=."
+    )
