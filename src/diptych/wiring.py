@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from diptych.adapters.opening import place_of_views, refuse_unknown
 from diptych.errors import WiringError
 from diptych.log.codec import EventCodec
 from diptych.log.names import Names, Stamp
 from diptych.message import Query
 from diptych.part import Part
 from diptych.read.model import ReadModel
-from diptych.read.port import Shape
 from diptych.read.query import Answerer, queries_of
 from diptych.read.tables import Tables
-from diptych.read.view import View
+from diptych.read.view import Kept, View
 from diptych.security.policy import NOBODY, Policy, policies, refuse_idle
 from diptych.write.boundary import Boundary
 from diptych.write.handlers import Handlers
@@ -26,14 +26,14 @@ class Wiring:
 
     Args:
         context: Name of the app.
+        store: URL of its store.
         parts: In order; their models, views and names are taken together.
         provided: Types that answerers and handlers may ask for.
         deny_by_default: Whether a message without a policy is denied to everybody.
         payload: Bytes of JSON that an event may have.
 
     Attributes:
-        views: By class of row.
-        shapes: The tables of the views, by class of row.
+        views: Each with its table, and where it rests.
 
     Raises:
         WiringError: They do not fit together; the text says where and what to do.
@@ -44,6 +44,7 @@ class Wiring:
         context: str,
         parts: Sequence[Part],
         *,
+        store: str,
         provided: Collection[type],
         deny_by_default: bool,
         payload: int,
@@ -65,8 +66,7 @@ class Wiring:
             if isinstance(model, Boundary):
                 for type_, tags in model.tags.items():
                     self.codec.tag(type_, tags)
-        self.shapes = _shapes(views, self.names)
-        self.views = {view.row: view for view in views}
+        self.views = _kept(views, self.names, store)
         self.commands = tuple(type_ for model in self.models for type_ in model.commands)
         self.queries = tuple(queries_of(self.answerers, provided))
         self._policies = policies([may for part in parts for may in part.may])
@@ -101,8 +101,7 @@ class Wiring:
     def stamps(self) -> list[Stamp]:
         """What a store should remember of the names, to be compared whenever it is opened."""
         stamps = self.codec.stamps()
-        for row, shape in self.shapes.items():
-            stamps.append(self.views[row].stamp(shape.checkpoint))
+        stamps += [kept.shape.stamp for kept in self.views if kept.place is None]
         tagged: dict[str, dict[str, str]] = {}
         for model in self.models:
             stamps.append(Stamp("model", model.name, 1, {model.kind: ""}))
@@ -133,15 +132,18 @@ def _event_types(models: Sequence[WriteModel], views: Sequence[View[Any]]) -> tu
     return tuple(types)
 
 
-def _shapes(views: Sequence[View[Any]], names: Names) -> dict[type, Shape]:
-    shapes: dict[type, Shape] = {}
+def _kept(views: Sequence[View[Any]], names: Names, store: str) -> tuple[Kept, ...]:
+    rows: set[type] = set()
+    kept: list[Kept] = []
     for view in views:
-        if view.row in shapes:
+        if view.row in rows:
             raise WiringError(f"two views keep {view.row.__name__}. Give each a row of its own.")
-        shapes[view.row] = Shape(
-            view=names.take("view", view.row), version=view.version, row=view.row, key=view.key
-        )
-    return shapes
+        rows.add(view.row)
+        if view.store is not None:
+            refuse_unknown(view.store)
+        shape = view.shape(names.take("view", view.row))
+        kept.append(Kept(view, shape, place_of_views(view.store, store)))
+    return tuple(kept)
 
 
 def _refuse_shared(models: Sequence[WriteModel]) -> None:

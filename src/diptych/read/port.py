@@ -43,6 +43,33 @@ class Shape(Struct, frozen=True, kw_only=True):
         return Stamp("view", self.checkpoint, self.version, fields)
 
 
+class Origin(Struct, frozen=True):
+    """The log that views are folded from.
+
+    Attributes:
+        head: As of now.
+    """
+
+    context: str
+    epoch: str
+    head: Position
+
+
+class Begun(Struct, frozen=True):
+    """What a store found of a view when it was opened.
+
+    Attributes:
+        position: Its checkpoint.
+        target: The head of the log when the view was opened for the very first time; before it is
+            there, the view shows half of what was.
+        older: The newest older version in this store that is filled and has the same fields.
+    """
+
+    position: Position
+    target: Position
+    older: Shape | None = None
+
+
 class Loaded(Struct, frozen=True):
     """Rows by key, and the checkpoint that they are true at; both of one snapshot."""
 
@@ -114,12 +141,23 @@ class ViewStore(Protocol):
     """Keeps views and their checkpoints, always together."""
 
     async def open(
-        self, shapes: Sequence[Shape], *, inline: Mapping[str, RowFold] | None = None
-    ) -> None:
+        self,
+        shapes: Sequence[Shape],
+        *,
+        origin: Origin,
+        inline: Mapping[str, RowFold] | None = None,
+    ) -> Mapping[str, Begun]:
         """Creates what is missing.
 
         Args:
             inline: By checkpoint, the views to be kept in the commit of the events themselves.
+
+        Returns:
+            How each view stands, by checkpoint.
+
+        Raises:
+            ForeignStore: It holds the views of another log.
+            SchemaChanged: A view's fields changed, but not its version.
         """
         ...
 

@@ -44,7 +44,7 @@ class Projecting:
     """
 
     def __init__(self, view: View[Any], shape: Shape, store: ViewStore, codec: EventCodec) -> None:
-        self._shape = shape
+        self.shape = shape
         self._store = store
         self.folding = Folding(view, codec)
         self.names: Sequence[str] = tuple(sorted(self.folding.names))
@@ -52,10 +52,10 @@ class Projecting:
 
     @property
     def title(self) -> str:
-        return f"view {self._shape.checkpoint}"
+        return f"view {self.shape.checkpoint}"
 
     async def checkpoint(self) -> Position:
-        return await self._store.checkpoint(self._shape)
+        return await self._store.checkpoint(self.shape)
 
     async def take(self, batch: Batch, *, after: Position) -> Position:
         """Takes the events, or as many as it can before one that fails.
@@ -101,7 +101,7 @@ class Projecting:
                 await asyncio.sleep(0)
         rows: dict[Key, Any] = {}
         if steps:
-            loaded = await self._store.load(self._shape, list({step[0]: None for step in steps}))
+            loaded = await self._store.load(self.shape, list({step[0]: None for step in steps}))
             if loaded.position != after:
                 return loaded.position
             rows.update(loaded.rows)
@@ -113,6 +113,6 @@ class Projecting:
     async def _save(self, rows: dict[Key, Any], after: Position, through: Position) -> Position:
         upserts = [row for row in rows.values() if row is not None]
         deletes = [key for key, row in rows.items() if row is None]
-        if await self._store.save(self._shape, upserts, deletes, expected=after, position=through):
+        if await self._store.save(self.shape, upserts, deletes, expected=after, position=through):
             return through
-        return await self._store.checkpoint(self._shape)
+        return await self._store.checkpoint(self.shape)

@@ -38,7 +38,7 @@ class Views:
         Raises:
             WiringError: No view of this app has such rows, or they are in no table.
         """
-        shape, store = self._reading.sources.of(row)
+        shape, store = self._reading.of(row)
         if not isinstance(store, SqlViewStore):
             raise WiringError(
                 f"the rows of {row.__name__} rest in a dictionary, which takes no statement. Use "
@@ -50,7 +50,7 @@ class Views:
     async def get(self, row: type[T], *key: Any) -> T | None:
         """The row of a key (one argument for each of its fields), or None."""
         reading = self._reading
-        shape, store = reading.sources.of(row)
+        shape, store = reading.of(row)
         session = await reading.session(store)
         found = await session.get(shape, key)
         if shape.checkpoint not in reading.used:
@@ -70,7 +70,7 @@ class Views:
         """
         reading = self._reading
         if statement is None:
-            shape, view_store = reading.sources.of(type_)
+            shape, view_store = reading.of(type_)
             session = await reading.session(view_store)
             rows = await session.all(shape)
             await reading.depend(session, (shape.checkpoint,))

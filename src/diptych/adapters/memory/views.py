@@ -12,7 +12,7 @@ from diptych.adapters.memory.store import MemoryStore
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import connect
 from diptych.adapters.sqlite.group import InlineView, KeptTable
-from diptych.adapters.sqlite.lane import Lane
+from diptych.adapters.sqlite.lane import Head, Lane
 from diptych.adapters.sqlite.tables import write_rows
 from diptych.adapters.sqlite.views import SqlViews
 from diptych.errors import NotOpen
@@ -20,7 +20,7 @@ from diptych.log.commit import Advance, Rows
 from diptych.log.inline import RowFold
 from diptych.log.port import Batch
 from diptych.message import Position
-from diptych.read.port import Found, Loaded, Shape, Snapshot, SqlSession
+from diptych.read.port import Begun, Found, Loaded, Origin, Shape, Snapshot, SqlSession
 
 T = TypeVar("T")
 
@@ -36,19 +36,37 @@ class MemoryViews(SqlViews):
         self._lane: Lane | None = None
         self._connection: sqlite3.Connection | None = None
         self._inline: Sequence[InlineView] = ()
+        self._is_open = False
 
     async def open(
-        self, shapes: Sequence[Shape], *, inline: Mapping[str, RowFold] | None = None
-    ) -> None:
+        self,
+        shapes: Sequence[Shape],
+        *,
+        origin: Origin,
+        inline: Mapping[str, RowFold] | None = None,
+    ) -> Mapping[str, Begun]:
+        self._is_open = True
+        tables = self._add(shapes)
+        if tables:
+            connection = self._opened
+            for statement in tables:
+                connection.execute(statement)
+        self._inline = self._inline_of(shapes, inline)
+        self._log.tables = self
+        return {shape.checkpoint: Begun(0, origin.head) for shape in shapes}
+
+    @property
+    def _opened(self) -> sqlite3.Connection:
+        """SQLite is opened when somebody needs it, and not before."""
+        if not self._is_open:
+            raise NotOpen("memory")
         if self._connection is None:
             self._connection = connect(None, read_only=False)
             self._connection.execute(CHECKPOINTS)
-            self._lane = Lane(self._connection, None, self.tables, lambda _: self._log.head_now())
+            head: Head = lambda _: self._log.head_now()  # noqa: E731
+            self._lane = Lane(self._connection, None, self.tables, head)
             self._lane.guard.down()
-        for statement in self._add(shapes):
-            self._connection.execute(statement)
-        self._inline = self._inline_of(shapes, inline)
-        self._log.tables = self
+        return self._connection
 
     async def close(self) -> None:
         self._close_news()
@@ -56,6 +74,7 @@ class MemoryViews(SqlViews):
             if self._lane is not None:
                 self._lane.close()
             self._lane = self._connection = self._log.tables = None
+            self._is_open = False
 
     def write(self, rows: Sequence[Rows], advances: Sequence[Advance]) -> None:
         connection = self._opened
@@ -95,9 +114,9 @@ class MemoryViews(SqlViews):
 
     @asynccontextmanager
     async def _session(self) -> AsyncGenerator[SqlSession, None]:
-        lane = self._lane
-        if lane is None:
-            raise NotOpen("memory")
+        connection, lane = self._opened, self._lane
+        assert lane is not None
+        assert lane.connection is connection
         async with self._log.turn:
             lane.guard.up()
             try:
@@ -105,12 +124,6 @@ class MemoryViews(SqlViews):
             finally:
                 lane.end()
                 lane.guard.down()
-
-    @property
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise NotOpen("memory")
-        return self._connection
 
 
 class KeptInMemory(KeptTable):

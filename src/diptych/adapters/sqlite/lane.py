@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection as SqlConnection
     from sqlalchemy.exc import DBAPIError
 
-    from diptych.adapters.sqlite.views import Catalogue
+    from diptych.adapters.sqlite.catalogue import Catalogue
 
 T = TypeVar("T")
 

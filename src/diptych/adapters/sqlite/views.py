@@ -7,21 +7,23 @@ import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
+from diptych.adapters.sqlite.catalogue import Catalogue
 from diptych.adapters.sqlite.connection import connect
 from diptych.adapters.sqlite.group import InlineView
-from diptych.adapters.sqlite.lane import Lane, head_in_file
+from diptych.adapters.sqlite.lane import Head, Lane, head_in_file
+from diptych.adapters.sqlite.preparing import begin_views
 from diptych.adapters.sqlite.store import SqliteStore
-from diptych.adapters.sqlite.tables import ViewTable
 from diptych.adapters.worker import Worker
 from diptych.errors import NotOpen
 from diptych.log.commit import Advance, Appended, Commit, Committed
 from diptych.log.inline import RowFold
 from diptych.message import Position
-from diptych.read.port import Found, Loaded, Shape, Snapshot, SqlSession
+from diptych.read.port import Begun, Found, Loaded, Origin, Shape, Snapshot, SqlSession
 
 T = TypeVar("T")
 
@@ -31,50 +33,18 @@ LANES = 4
 """Answers that can read at once."""
 
 
-class Catalogue:
-    """The tables of an app's views."""
-
-    def __init__(self) -> None:
-        self._by_checkpoint: dict[str, ViewTable] = {}
-        self._by_name: dict[str, ViewTable] = {}
-        self._sql: dict[str, Any] = {}
-        self._metadata: Any = None
-
-    def add(self, shapes: Sequence[Shape]) -> list[str]:
-        """Takes views in; returns their DDL."""
-        for shape in shapes:
-            table = ViewTable(shape)
-            self._by_checkpoint[shape.checkpoint] = table
-            self._by_name[table.name] = table
-        return [table.create() for table in self._by_checkpoint.values()]
-
-    def of(self, shape: Shape) -> ViewTable:
-        return self._by_checkpoint[shape.checkpoint]
-
-    def filled_by(self, name: str) -> str | None:
-        """The checkpoint of the view whose table this is."""
-        table = self._by_name.get(name)
-        return None if table is None else table.shape.checkpoint
-
-    def sql(self, shape: Shape) -> Any:
-        """SQLAlchemy's table of a view."""
-        found = self._sql.get(shape.checkpoint)
-        if found is None:
-            from sqlalchemy import MetaData
-
-            from diptych.adapters.sql.tables import table
-
-            if self._metadata is None:
-                self._metadata = MetaData()
-            known = self.of(shape)
-            found = self._sql[shape.checkpoint] = table(known.codec, known.name, self._metadata)
-        return found
-
-
 class Writes(Protocol):
-    """A store that can keep the tables of views beside its log."""
+    """What can keep the tables of views."""
 
     def commit(self, commit: Commit) -> Awaitable[Committed]: ...
+
+
+class File(Writes, Protocol):
+    """A file that keeps them, with one writer."""
+
+    @property
+    def path(self) -> Path: ...
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
 
 
 class SqlViews:
@@ -136,25 +106,42 @@ class SqlViews:
 
 
 class SqliteViews(SqlViews):
-    """Views in the file of the log. Reads go beside the writer, each lane in a thread of its own."""
+    """Views in a file. Reads go beside its writer, each lane in a thread of its own.
 
-    def __init__(self, store: SqliteStore) -> None:
-        super().__init__(store)
-        self._file = store
+    Args:
+        head: How a lane finds the head of the log.
+    """
+
+    def __init__(self, file: File, head: Head) -> None:
+        super().__init__(file)
+        self._file = file
+        self._head = head
         self._reading: Worker | None = None
         self._connection: sqlite3.Connection | None = None
         self._lanes: list[LaneOfWorker] = []
         self._free: asyncio.Queue[LaneOfWorker] = asyncio.Queue()
 
     async def open(
-        self, shapes: Sequence[Shape], *, inline: Mapping[str, RowFold] | None = None
-    ) -> None:
-        await self._file.create(self._add(shapes))
-        kept = self._inline_of(shapes, inline)
-        self._file.keep(kept, partial(self._moved, [view.checkpoint for view in kept]))
+        self,
+        shapes: Sequence[Shape],
+        *,
+        origin: Origin,
+        inline: Mapping[str, RowFold] | None = None,
+    ) -> Mapping[str, Begun]:
+        tables = self._add(shapes)
+
+        def begin(connection: sqlite3.Connection) -> Mapping[str, Begun]:
+            for statement in tables:
+                connection.execute(statement)
+            return begin_views(connection, shapes, origin.head)
+
+        begun = await self._file.transact(begin)
+        self._add([one.older for one in begun.values() if one.older is not None])
         self._free = asyncio.Queue()
         self._reading = Worker("diptych-views", str(self._file.path))
-        self._connection = await self._reading.run(lambda: connect(self._file.path, read_only=True))
+        path = self._file.path
+        self._connection = await self._reading.run(lambda: connect(path, read_only=True))
+        return begun
 
     async def close(self) -> None:
         reading, self._reading = self._reading, None
@@ -213,7 +200,7 @@ class SqliteViews(SqlViews):
             worker = Worker(f"diptych-answers-{len(self._lanes) + 1}", str(self._file.path))
             path = self._file.path
             connection = connect(path, read_only=True)
-            lane = Lane(connection, path, self.tables, head_in_file)
+            lane = Lane(connection, path, self.tables, self._head)
             self._lanes.append((worker, lane))
             return worker, lane
         return await self._free.get()
@@ -223,6 +210,27 @@ class SqliteViews(SqlViews):
         if reading is None or connection is None:
             raise NotOpen(str(self._file.path))
         return reading.run(lambda: work(connection))
+
+
+class ViewsBesideLog(SqliteViews):
+    """Views in the file of the log itself."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        super().__init__(store, head_in_file)
+        self._store_of_log = store
+
+    async def open(
+        self,
+        shapes: Sequence[Shape],
+        *,
+        origin: Origin,
+        inline: Mapping[str, RowFold] | None = None,
+    ) -> Mapping[str, Begun]:
+        begun = await super().open(shapes, origin=origin)
+        kept = self._inline_of(shapes, inline)
+        names = [view.checkpoint for view in kept]
+        self._store_of_log.keep(kept, partial(self._moved, names))
+        return begun
 
 
 class ThreadSession:
