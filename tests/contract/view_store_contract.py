@@ -20,7 +20,5 @@ class ViewStoreContract(Saving, Columns, Models, Sessions):
     """The contract of `diptych.read.port.ViewStore`."""
 
 
-class SqlViewStoreContract(
-    ViewStoreContract, SqlColumns, SqlModels, SqlSessions, ReadOnlySessions
-):
+class SqlViewStoreContract(ViewStoreContract, SqlColumns, SqlModels, SqlSessions, ReadOnlySessions):
     """The contract of `diptych.read.port.SqlViewStore`."""

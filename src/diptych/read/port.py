@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from diptych.log.inline import RowFold
 from diptych.log.names import Stamp
@@ -23,6 +24,7 @@ class Shape(Struct, frozen=True, kw_only=True):
         row: Class of its rows; its fields are the columns, in order.
         key: Fields that name a row.
         fields: Their stored form, to be compared over time.
+        checkpoint: Name of its checkpoint: each version has its own.
     """
 
     view: str
@@ -30,11 +32,10 @@ class Shape(Struct, frozen=True, kw_only=True):
     row: type
     key: tuple[str, ...]
     fields: Mapping[str, str] = {}
+    checkpoint: str = ""
 
-    @property
-    def checkpoint(self) -> str:
-        """Name of its checkpoint: each version has its own."""
-        return f"{self.view}@{self.version}"
+    def __post_init__(self) -> None:
+        force_setattr(self, "checkpoint", f"{self.view}@{self.version}")
 
     @property
     def stamp(self) -> Stamp:
