@@ -93,15 +93,15 @@ class Running:
                 f"{url!r} keeps no tables of yours (Tables, Handlers, Rows). Use a database: "
                 "store='sqlite:///file.db', or 'sqlite://' for one in memory."
             )
-        elsewhere = {kept.place for kept in wiring.views if kept.place is not None}
         self.panel = ReadPanel(
             store,
             views,
             wiring.views,
-            {place: build_view_store(place) for place in sorted(elsewhere)},
+            wiring.projections,
+            {place: build_view_store(place) for place in wiring.places},
             codec=wiring.codec,
             chance=ports.chance,
-            tables=wiring.readable,
+            readable=wiring.readable,
         )
         self.dispatch = Dispatch(
             wiring.context,

@@ -12,9 +12,10 @@ from diptych.log.names import Names, Stamp
 from diptych.message import Query
 from diptych.part import Part
 from diptych.read.model import ReadModel
+from diptych.read.projection import PlacedTables, Projection
 from diptych.read.query import Answerer, queries_of
 from diptych.read.tables import Tables
-from diptych.read.view import Kept, View
+from diptych.read.view import Placed, View
 from diptych.security.policy import NOBODY, Policy, policies, refuse_idle
 from diptych.write.boundary import Boundary
 from diptych.write.handlers import Handlers
@@ -34,6 +35,7 @@ class Wiring:
 
     Attributes:
         views: Each with its table, and where it rests.
+        projections: Each with where its tables rest.
 
     Raises:
         WiringError: They do not fit together; the text says where and what to do.
@@ -56,8 +58,9 @@ class Wiring:
         self.names = Names(_joined("names", [part.names for part in parts]))
         _refuse_shared(self.models)
         views = [read for read in self.reads if isinstance(read, View)]
+        projections = [read for read in self.reads if isinstance(read, Projection)]
         self.codec = EventCodec(
-            _event_types(self.models, views),
+            _event_types(self.models, views, projections),
             self.names,
             _joined("upcast", [part.upcast for part in parts]),
             payload,
@@ -66,7 +69,11 @@ class Wiring:
             if isinstance(model, Boundary):
                 for type_, tags in model.tags.items():
                     self.codec.tag(type_, tags)
-        self.views = _kept(views, self.names, store)
+        self.views = _placed(views, self.names, store)
+        self.projections = tuple(
+            PlacedTables(one, place_of_views(one.store, store)) for one in projections
+        )
+        _refuse_contested(self.views, projections)
         self.commands = tuple(type_ for model in self.models for type_ in model.commands)
         self.queries = tuple(queries_of(self.answerers, provided))
         self._policies = policies([may for part in parts for may in part.may])
@@ -86,6 +93,12 @@ class Wiring:
         given = [model.tables for model in self.models if isinstance(model, Handlers)]
         given += [read.metadata for read in self.reads if isinstance(read, Tables)]
         return tuple({id(one): one for one in given if one is not None}.values())
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The stores that query models name, but for the app's own."""
+        given = [*(one.place for one in self.views), *(one.place for one in self.projections)]
+        return tuple(dict.fromkeys(place for place in given if place is not None))
 
     @property
     def readable(self) -> frozenset[str]:
@@ -121,20 +134,24 @@ def _joined(what: str, given: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return joined
 
 
-def _event_types(models: Sequence[WriteModel], views: Sequence[View[Any]]) -> tuple[type, ...]:
-    """All event classes: what models write, and what views take from elsewhere.
+def _event_types(
+    models: Sequence[WriteModel], views: Sequence[View[Any]], projections: Sequence[Projection]
+) -> tuple[type, ...]:
+    """All event classes: what models write, and what is taken from elsewhere.
 
     A view with split= may also take items that are no events; those it has only for itself.
     """
     types = dict.fromkeys(type_ for model in models for type_ in model.events)
     for view in views:
         types.update(dict.fromkeys(view.splits or view.projects))
+    for projection in projections:
+        types.update(dict.fromkeys(projection.events))
     return tuple(types)
 
 
-def _kept(views: Sequence[View[Any]], names: Names, store: str) -> tuple[Kept, ...]:
+def _placed(views: Sequence[View[Any]], names: Names, store: str) -> tuple[Placed, ...]:
     rows: set[type] = set()
-    kept: list[Kept] = []
+    kept: list[Placed] = []
     for view in views:
         if view.row in rows:
             raise WiringError(f"two views keep {view.row.__name__}. Give each a row of its own.")
@@ -142,8 +159,30 @@ def _kept(views: Sequence[View[Any]], names: Names, store: str) -> tuple[Kept, .
         if view.store is not None:
             refuse_unknown(view.store)
         shape = view.shape(names.take("view", view.row))
-        kept.append(Kept(view, shape, place_of_views(view.store, store)))
+        kept.append(Placed(view, shape, place_of_views(view.store, store)))
     return tuple(kept)
+
+
+def _refuse_contested(views: Sequence[Placed], projections: Sequence[Projection]) -> None:
+    """One checkpoint, and one table, has one owner."""
+    names = {placed.shape.view for placed in views}
+    by_table: dict[str, Projection] = {}
+    for projection in projections:
+        if projection.store is not None:
+            refuse_unknown(projection.store)
+        if projection.name in names:
+            raise WiringError(
+                f"projection {projection.name!r} has the name of another projection or view. "
+                "Give it one of its own."
+            )
+        names.add(projection.name)
+        for table in sorted(projection.tables.names):
+            other = by_table.setdefault(table, projection)
+            if other is not projection:
+                raise WiringError(
+                    f"table {table!r} is filled by {other!r} and by {projection!r}. Give each a "
+                    "MetaData of its own."
+                )
 
 
 def _refuse_shared(models: Sequence[WriteModel]) -> None:

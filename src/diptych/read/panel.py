@@ -6,14 +6,20 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 
-from diptych.errors import ForeignStore
+from diptych.errors import ForeignStore, WiringError
 from diptych.log.codec import EventCodec
 from diptych.log.port import Store
 from diptych.message import Chance, Position
-from diptych.read.port import Begun, Origin, Shape, ViewStore
-from diptych.read.projecting import Projecting
+from diptych.read.port import Begun, Origin, Shape, SqlViewStore, TableSet, ViewStore
+from diptych.read.projecting import (
+    Folding,
+    Projecting,
+    ProjectingTables,
+    ProjectingView,
+)
+from diptych.read.projection import PlacedTables
 from diptych.read.sources import Sources
-from diptych.read.view import Kept
+from diptych.read.view import Placed
 from diptych.subscription.runner import Runner
 
 
@@ -23,9 +29,10 @@ class ReadPanel:
     Args:
         log: That they follow.
         own: The view store beside the log.
-        views: Each with its table, by the place where it rests; None is beside the log.
+        views: Each with its table, and the place where it rests.
+        projections: Each with the place where its tables rest.
         elsewhere: The other stores, by place.
-        tables: Names of the write model's own tables that may be read.
+        readable: Names of the write model's own tables.
 
     Attributes:
         sources: For queries.
@@ -36,34 +43,54 @@ class ReadPanel:
         self,
         log: Store,
         own: ViewStore | None,
-        views: Sequence[Kept],
+        views: Sequence[Placed],
+        projections: Sequence[PlacedTables],
         elsewhere: Mapping[str, ViewStore],
         *,
         codec: EventCodec,
         chance: Chance,
-        tables: Collection[str],
+        readable: Collection[str],
     ) -> None:
         self._log = log
-        self._own = own
-        self._elsewhere = elsewhere
-        self._shapes: dict[str | None, list[Shape]] = {None: []}
-        self._followers: dict[str, Projecting] = {}
-        self._runners: dict[str, Runner] = {}
-        self._stores: dict[str, ViewStore] = {}
+        self._places: list[tuple[str | None, ViewStore]] = [*elsewhere.items()]
+        if own is not None:
+            self._places.insert(0, (None, own))
+        stores = dict(self._places)
+        self._followers: dict[str, tuple[Projecting, ViewStore]] = {}
+        self._folding: dict[str, Folding] = {}
+        self._shapes: dict[str | None, list[Shape]] = {place: [] for place in stores}
+        self._tables: dict[str | None, list[TableSet]] = {place: [] for place in stores}
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         by_row: dict[type, tuple[Shape, ViewStore]] = {}
         for view, shape, place in views:
-            store = own if place is None else elsewhere[place]
-            assert store is not None
-            name = shape.checkpoint
-            self._shapes.setdefault(place, []).append(shape)
-            self._stores[name] = store
-            self._followers[name] = Projecting(view, shape, store, codec)
-            self._runners[name] = Runner(self._followers[name], log, chance)
-            by_row[view.row] = shape, store
-        self.inline = [n for n, one in self._followers.items() if one.moves_by_itself]
-        self.sources = Sources(log, own, by_row, tables=tables, position=self._position)
+            follower = ProjectingView(view, shape, stores[place], codec)
+            self._followers[shape.checkpoint] = follower, stores[place]
+            self._shapes[place].append(shape)
+            by_row[view.row] = shape, stores[place]
+            if view.inline:
+                self._folding[shape.checkpoint] = follower.folding
+        filled: list[tuple[TableSet, SqlViewStore]] = []
+        for projection, place in projections:
+            store, tables = stores[place], projection.tables
+            if not isinstance(store, SqlViewStore):
+                raise WiringError(
+                    f"{projection!r} writes SQL, and {place!r} is a dictionary. "
+                    "Give it store='sqlite://', or leave store= out."
+                )
+            self._followers[tables.checkpoint] = (
+                ProjectingTables(projection, tables, store, codec),
+                store,
+            )
+            self._tables[place].append(tables)
+            filled.append((tables, store))
+        self._runners = {
+            name: Runner(follower, log, chance) for name, (follower, _) in self._followers.items()
+        }
+        self.inline = list(self._folding)
+        self.sources = Sources(
+            log, own, by_row, projections=filled, tables=readable, position=self._position
+        )
 
     async def open(self, context: str) -> None:
         """Opens the stores.
@@ -73,17 +100,16 @@ class ReadPanel:
         """
         origin = Origin(context, self._log.epoch, await self._log.head())
         try:
-            places: list[tuple[str | None, ViewStore]] = [*self._elsewhere.items()]
-            if self._own is not None:
-                places.insert(0, (None, self._own))
-            for place, store in places:
-                inline = {name: self._followers[name].folding for name in self.inline}
+            for place, store in self._places:
                 begun = await store.open(
-                    self._shapes.get(place, []),
+                    self._shapes[place],
                     origin=origin,
-                    inline=inline if place is None else None,
+                    inline=self._folding if place is None else None,
                 )
                 self._stack.push_async_callback(store.close)
+                if self._tables[place] and isinstance(store, SqlViewStore):
+                    taken = await store.take(self._tables[place], origin=origin)
+                    begun = {**begun, **taken}
                 self.sources.begin(store, begun)
                 if place is not None:
                     await self._refuse_ahead(place, begun)
@@ -133,14 +159,14 @@ class ReadPanel:
     async def settled(self) -> None:
         """Returns when every view has taken in the whole log."""
         head = await self._log.head()
-        for name, store in self._stores.items():
-            await store.wait(self._followers[name].shape, head)
+        for follower, store in self._followers.values():
+            await store.wait(follower.kept, head)
 
     async def due(self) -> list[str]:
         """What waits, in words."""
         head = await self._log.head()
         return [
-            f"view {name} is at {runner.position} of {head}"
+            f"{self._followers[name][0].title} is at {runner.position} of {head}"
             + (f" ({runner.failure})" if runner.failure else "")
             for name, runner in self._runners.items()
             if runner.position < head

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -42,6 +42,30 @@ class Shape(Struct, frozen=True, kw_only=True):
         """What the store should remember of it."""
         fields = {**self.fields, "(key)": ", ".join(self.key)}
         return Stamp("view", self.checkpoint, self.version, fields)
+
+
+class TableSet(Struct, frozen=True, kw_only=True):
+    """The tables that one version of a projection fills.
+
+    Attributes:
+        metadata: SQLAlchemy's.
+        names: Of its tables.
+        stamps: What the store should remember of them.
+    """
+
+    projection: str
+    version: int
+    metadata: Any
+    names: frozenset[str]
+    stamps: tuple[Stamp, ...]
+    checkpoint: str = ""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "checkpoint", f"{self.projection}@{self.version}")
+
+
+Followed: TypeAlias = Shape | TableSet
+"""What is kept of the log, up to a checkpoint."""
 
 
 class Origin(Struct, frozen=True):
@@ -186,11 +210,11 @@ class ViewStore(Protocol):
         """
         ...
 
-    async def checkpoint(self, shape: Shape) -> Position:
+    async def checkpoint(self, kept: Followed) -> Position:
         """How far it has got; 0 before the first event."""
         ...
 
-    async def wait(self, shape: Shape, position: Position) -> None:
+    async def wait(self, kept: Followed, position: Position) -> None:
         """Returns when the stored checkpoint is at `position` or beyond, whoever moved it."""
         ...
 
@@ -201,14 +225,43 @@ class ViewStore(Protocol):
 
 @runtime_checkable
 class SqlViewStore(ViewStore, Protocol):
-    """A view store whose views are tables."""
+    """A view store whose views are tables, and which takes tables of others."""
+
+    async def take(self, projections: Sequence[TableSet], *, origin: Origin) -> Mapping[str, Begun]:
+        """Creates what is missing of the tables that projections fill; after `open`.
+
+        Returns:
+            How each projection stands, by checkpoint.
+
+        Raises:
+            SchemaChanged: A table belongs to another projection, or to another version.
+        """
+        ...
+
+    async def execute(
+        self,
+        projection: TableSet,
+        statements: Sequence[Any],
+        *,
+        expected: Position,
+        position: Position,
+    ) -> bool:
+        """Executes SQLAlchemy's statements and moves the checkpoint, all or nothing.
+
+        Returns:
+            False if the checkpoint is not at `expected`: somebody else has gone on.
+
+        Raises:
+            BadResult: The database does not take one of them.
+        """
+        ...
 
     def table(self, shape: Shape) -> Any:
         """The SQLAlchemy table, for statements."""
         ...
 
     def filled_by(self, table: str) -> str | None:
-        """The checkpoint of the view whose table this is; None where it is no view's."""
+        """The checkpoint of the view, or projection, whose table this is; None where it is none's."""
         ...
 
     def session(self) -> AbstractAsyncContextManager[SqlSession]:

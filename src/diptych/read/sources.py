@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,7 +13,7 @@ from diptych.errors import WiringError
 from diptych.log.port import Store
 from diptych.message import Position
 from diptych.read.filling import Filling
-from diptych.read.port import Begun, Shape, SqlViewStore, ViewStore
+from diptych.read.port import Begun, Followed, Shape, SqlViewStore, TableSet, ViewStore
 from diptych.subscription.runner import news
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Sources:
         log: That the views are folded from.
         own: The view store beside the log; it also answers what names no view.
         views: By class of row.
+        projections: Each with the store that keeps its tables.
         tables: Names of the write model's own tables, which stand beside the log.
         position: How far a view has got, as far as this process knows.
     """
@@ -55,6 +56,7 @@ class Sources:
         own: ViewStore | None,
         views: Mapping[type, Source],
         *,
+        projections: Sequence[tuple[TableSet, SqlViewStore]],
         tables: Collection[str],
         position: Callable[[str], Position],
     ) -> None:
@@ -63,10 +65,12 @@ class Sources:
         self.filling = Filling(position)
         self._views = views
         self._tables = frozenset(tables)
-        self._kept = {shape.checkpoint: (shape, store) for shape, store in views.values()}
+        self._projections = projections
+        kept: list[tuple[Followed, ViewStore]] = [*views.values(), *projections]
+        self._kept = {one.checkpoint: (one, store) for one, store in kept}
         self._newer: dict[str, str] = {}
         """Checkpoints of older versions that are shown for a while, and of their newer ones."""
-        stores = [own, *(store for _, store in views.values())]
+        stores = [own, *(store for _, store in self._kept.values())]
         self._sql = [s for s in dict.fromkeys(stores) if isinstance(s, SqlViewStore)]
 
     def begin(self, store: ViewStore, begun: Mapping[str, Begun]) -> None:
@@ -93,12 +97,13 @@ class Sources:
         return self.filling.shown(shape), store
 
     def within(self, store: ViewStore) -> frozenset[str]:
-        """The checkpoints of all views in a store."""
-        return frozenset(
-            self.filling.shown(shape).checkpoint
-            for shape, where in self._views.values()
-            if where is store
-        )
+        """The checkpoints of all views and projections in a store."""
+        views = [self.filling.shown(shape) for shape, at in self._views.values() if at is store]
+        kept: list[Followed] = [
+            *views,
+            *(tables for tables, at in self._projections if at is store),
+        ]
+        return frozenset(one.checkpoint for one in kept)
 
     def of_statement(self, named: Named) -> tuple[SqlViewStore, frozenset[str]]:
         """Where a statement is to run, and the checkpoints of the views that it depends on.
@@ -144,11 +149,11 @@ class Sources:
         An older version may get there because processes of the old code still fill it; or the newer
         one is filled and takes its place.
         """
-        shape, store = self._kept[checkpoint]
-        at = partial(store.checkpoint, shape)
+        kept, store = self._kept[checkpoint]
+        at = partial(store.checkpoint, kept)
         newer = self._newer.get(checkpoint)
         if newer is not None:
-            either = partial(store.wait, shape, position), partial(self._filled, newer, position)
+            either = partial(store.wait, kept, position), partial(self._filled, newer, position)
             return Need(checkpoint, partial(_first, *either), at)
         return Need(
             checkpoint,
@@ -158,9 +163,9 @@ class Sources:
         )
 
     async def _filled(self, checkpoint: str, position: Position) -> None:
-        shape, store = self._kept[checkpoint]
+        kept, store = self._kept[checkpoint]
         target = max(position, self.filling.target(checkpoint))
-        await store.wait(shape, target)
+        await store.wait(kept, target)
         self.filling.tell(checkpoint, target)
 
     def need_of_log(self, position: Position) -> Need:

@@ -160,7 +160,7 @@ class View(Generic[R]):
         return f"View({self.row.__name__})"
 
 
-class Kept(NamedTuple):
+class Placed(NamedTuple):
     """A view in an app.
 
     Attributes:

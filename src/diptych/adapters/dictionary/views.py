@@ -14,7 +14,7 @@ from diptych.adapters.news import News
 from diptych.errors import NotOpen
 from diptych.log.inline import RowFold
 from diptych.message import Position
-from diptych.read.port import Begun, Loaded, Origin, Session, Shape, Snapshot
+from diptych.read.port import Begun, Followed, Loaded, Origin, Session, Shape, Snapshot
 
 BREATH = 250
 """Rows after which the loop may do something else."""
@@ -87,11 +87,11 @@ class DictionaryViews:
         self._news[shape.checkpoint].tell(position)
         return True
 
-    async def checkpoint(self, shape: Shape) -> Position:
-        return self.checkpoints[shape.checkpoint]
+    async def checkpoint(self, kept: Followed) -> Position:
+        return self.checkpoints[kept.checkpoint]
 
-    async def wait(self, shape: Shape, position: Position) -> None:
-        await self._news[shape.checkpoint].wait(position - 1)
+    async def wait(self, kept: Followed, position: Position) -> None:
+        await self._news[kept.checkpoint].wait(position - 1)
 
     def session(self) -> AbstractAsyncContextManager[Session]:
         return DictionarySession(self)

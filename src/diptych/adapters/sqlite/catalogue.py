@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diptych.adapters.sqlite.tables import ViewTable
-from diptych.read.port import Shape
+from diptych.read.port import Shape, TableSet
 
 
 class Catalogue:
@@ -15,6 +15,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._by_checkpoint: dict[str, ViewTable] = {}
         self._by_name: dict[str, ViewTable] = {}
+        self._projected: dict[str, str] = {}
         self._sql: dict[str, Any] = {}
         self._metadata: Any = None
 
@@ -26,13 +27,18 @@ class Catalogue:
             self._by_name[table.name] = table
         return [table.create() for table in tables]
 
+    def take(self, projections: Sequence[TableSet]) -> None:
+        """Takes the tables of projections in."""
+        for one in projections:
+            self._projected.update(dict.fromkeys(one.names, one.checkpoint))
+
     def of(self, shape: Shape) -> ViewTable:
         return self._by_checkpoint[shape.checkpoint]
 
     def filled_by(self, name: str) -> str | None:
-        """The checkpoint of the view whose table this is."""
+        """The checkpoint of the view, or projection, whose table this is."""
         table = self._by_name.get(name)
-        return None if table is None else table.shape.checkpoint
+        return self._projected.get(name) if table is None else table.shape.checkpoint
 
     def sql(self, shape: Shape) -> Any:
         """SQLAlchemy's table of a view."""

@@ -14,7 +14,7 @@ from diptych.adapters.sqlite import schema
 from diptych.errors import ForeignStore
 from diptych.log.names import Stamp, compare
 from diptych.message import Position
-from diptych.read.port import Begun, Origin, Shape
+from diptych.read.port import Begun, Origin, Shape, TableSet
 
 _decode_shape = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -96,11 +96,42 @@ def begin_views(
     return {shape.checkpoint: _begun(connection, shape, head, stamps) for shape in shapes}
 
 
+def begin_projections(
+    connection: sqlite3.Connection,
+    projections: Sequence[TableSet],
+    tables: Sequence[str],
+    head: Position,
+) -> dict[str, Begun]:
+    """The same for projections; their tables are created where they are missing.
+
+    Args:
+        tables: DDL.
+
+    Raises:
+        SchemaChanged: A table belongs to another projection, or to another version.
+    """
+    stamps = [stamp for one in projections for stamp in one.stamps]
+    _remember(connection, compare(_stored(connection), stamps, lambda _: False))
+    for statement in tables:
+        connection.execute(statement)
+    return {
+        one.checkpoint: Begun(*_checkpoint(connection, one.checkpoint, head)) for one in projections
+    }
+
+
+def _checkpoint(
+    connection: sqlite3.Connection, name: str, head: Position
+) -> tuple[Position, Position]:
+    """Where it is, and where it will have been filled."""
+    connection.execute(schema.BEGIN_CHECKPOINT, (name, head))
+    position, target = connection.execute(schema.SELECT_BEGUN, (name,)).fetchone()
+    return position, target
+
+
 def _begun(
     connection: sqlite3.Connection, shape: Shape, head: Position, stamps: Sequence[Stamp]
 ) -> Begun:
-    connection.execute(schema.BEGIN_CHECKPOINT, (shape.checkpoint, head))
-    position, target = connection.execute(schema.SELECT_BEGUN, (shape.checkpoint,)).fetchone()
+    position, target = _checkpoint(connection, shape.checkpoint, head)
     if position >= target:
         return Begun(position, target)
     return Begun(position, target, _older(connection, shape, stamps))

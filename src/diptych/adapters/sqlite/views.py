@@ -16,14 +16,24 @@ from diptych.adapters.sqlite.catalogue import Catalogue
 from diptych.adapters.sqlite.connection import connect
 from diptych.adapters.sqlite.group import InlineView
 from diptych.adapters.sqlite.lane import Head, Lane, head_in_file
-from diptych.adapters.sqlite.preparing import begin_views
+from diptych.adapters.sqlite.preparing import begin_projections, begin_views
 from diptych.adapters.sqlite.store import SqliteStore
 from diptych.adapters.worker import Worker
 from diptych.errors import NotOpen
 from diptych.log.commit import Advance, Appended, Commit, Committed
 from diptych.log.inline import RowFold
 from diptych.message import Position
-from diptych.read.port import Begun, Found, Loaded, Origin, Shape, Snapshot, SqlSession
+from diptych.read.port import (
+    Begun,
+    Followed,
+    Found,
+    Loaded,
+    Origin,
+    Shape,
+    Snapshot,
+    SqlSession,
+    TableSet,
+)
 
 T = TypeVar("T")
 
@@ -56,9 +66,22 @@ class SqlViews:
         self._news: dict[str, News] = {}
 
     def _add(self, shapes: Sequence[Shape]) -> list[str]:
-        for shape in shapes:
-            self._news[shape.checkpoint] = News(partial(self.checkpoint, shape))
+        self._begin_news(shapes)
         return self.tables.add(shapes)
+
+    def _take(self, projections: Sequence[TableSet]) -> list[str]:
+        from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+        from diptych.adapters.sql.ddl import ddl
+
+        self._begin_news(projections)
+        self.tables.take(projections)
+        dialect = SQLiteDialect_pysqlite()
+        return [statement for one in projections for statement in ddl(one.metadata, dialect)]
+
+    def _begin_news(self, kept: Sequence[Followed]) -> None:
+        for one in kept:
+            self._news[one.checkpoint] = News(partial(self.checkpoint, one))
 
     async def save(
         self,
@@ -70,14 +93,28 @@ class SqlViews:
         position: Position,
     ) -> bool:
         rows = (self.tables.of(shape).rows(upserts, deletes),) if upserts or deletes else ()
-        commit = Commit(rows=rows, advance=(Advance(shape.checkpoint, expected, position),))
+        advance = Advance(shape.checkpoint, expected, position)
+        return await self._move(Commit(rows=rows, advance=(advance,)), advance)
+
+    async def execute(
+        self,
+        projection: TableSet,
+        statements: Sequence[Any],
+        *,
+        expected: Position,
+        position: Position,
+    ) -> bool:
+        advance = Advance(projection.checkpoint, expected, position)
+        return await self._move(Commit(statements=tuple(statements), advance=(advance,)), advance)
+
+    async def _move(self, commit: Commit, advance: Advance) -> bool:
         if isinstance(await self._store.commit(commit), Appended):
-            self._news[shape.checkpoint].tell(position)
+            self._news[advance.checkpoint].tell(advance.position)
             return True
         return False
 
-    async def wait(self, shape: Shape, position: Position) -> None:
-        await self._news[shape.checkpoint].wait(position - 1)
+    async def wait(self, kept: Followed, position: Position) -> None:
+        await self._news[kept.checkpoint].wait(position - 1)
 
     def _inline_of(
         self, shapes: Sequence[Shape], inline: Mapping[str, RowFold] | None
@@ -97,7 +134,7 @@ class SqlViews:
     def filled_by(self, table: str) -> str | None:
         return self.tables.filled_by(table)
 
-    async def checkpoint(self, shape: Shape) -> Position:
+    async def checkpoint(self, kept: Followed) -> Position:
         raise NotImplementedError
 
     def _close_news(self) -> None:
@@ -143,6 +180,12 @@ class SqliteViews(SqlViews):
         self._connection = await self._reading.run(lambda: connect(path, read_only=True))
         return begun
 
+    async def take(self, projections: Sequence[TableSet], *, origin: Origin) -> Mapping[str, Begun]:
+        tables = self._take(projections)
+        return await self._file.transact(
+            lambda connection: begin_projections(connection, projections, tables, origin.head)
+        )
+
     async def close(self) -> None:
         reading, self._reading = self._reading, None
         connection, self._connection = self._connection, None
@@ -166,9 +209,9 @@ class SqliteViews(SqlViews):
 
         return await self._read(read)
 
-    async def checkpoint(self, shape: Shape) -> Position:
-        position = await self._read(lambda connection: _checkpoint(connection, shape))
-        self._news[shape.checkpoint].tell(position)
+    async def checkpoint(self, kept: Followed) -> Position:
+        position = await self._read(lambda connection: _checkpoint(connection, kept))
+        self._news[kept.checkpoint].tell(position)
         return position
 
     def session(self) -> AbstractAsyncContextManager[SqlSession]:
@@ -270,6 +313,6 @@ class ThreadSession:
             raise
 
 
-def _checkpoint(connection: sqlite3.Connection, shape: Shape) -> Position:
-    row = connection.execute(schema.SELECT_CHECKPOINT, (shape.checkpoint,)).fetchone()
+def _checkpoint(connection: sqlite3.Connection, kept: Followed) -> Position:
+    row = connection.execute(schema.SELECT_CHECKPOINT, (kept.checkpoint,)).fetchone()
     return 0 if row is None else row[0]
