@@ -24,6 +24,8 @@ class Shape(Struct, frozen=True, kw_only=True):
         row: Class of its rows; its fields are the columns, in order.
         key: Fields that name a row.
         fields: Their stored form, to be compared over time.
+        is_beside: Whether the key is a text that is no field of the row, but a column beside it;
+            rows are given and taken as `Beside` then.
         checkpoint: Name of its checkpoint: each version has its own.
     """
 
@@ -32,6 +34,7 @@ class Shape(Struct, frozen=True, kw_only=True):
     row: type
     key: tuple[str, ...]
     fields: Mapping[str, str] = {}
+    is_beside: bool = False
     checkpoint: str = ""
 
     def __post_init__(self) -> None:
@@ -42,6 +45,13 @@ class Shape(Struct, frozen=True, kw_only=True):
         """What the store should remember of it."""
         fields = {**self.fields, "(key)": ", ".join(self.key)}
         return Stamp("view", self.checkpoint, self.version, fields)
+
+
+class Beside(Struct, frozen=True):
+    """A row, and the key beside it."""
+
+    key: str
+    row: Any
 
 
 class TableSet(Struct, frozen=True, kw_only=True):

@@ -96,6 +96,11 @@ class Sources:
         shape, store = found
         return self.filling.shown(shape), store
 
+    def key_beside(self, row: type) -> str | None:
+        """The key's column where a class is a view's row, but has no such field."""
+        found = self._views.get(row)
+        return found[0].key[0] if found is not None and found[0].is_beside else None
+
     def within(self, store: ViewStore) -> frozenset[str]:
         """The checkpoints of all views and projections in a store."""
         views = [self.filling.shown(shape) for shape, at in self._views.values() if at is store]

@@ -41,6 +41,10 @@ class View(Generic[R]):
         WiringError: Wrong routes, or an event without the key's fields.
     """
 
+    projects: Mapping[type, Route]
+    splits: Mapping[type, Route]
+    wants_facts: bool
+
     def __init__(
         self,
         row: type[R],
@@ -53,24 +57,18 @@ class View(Generic[R]):
         store: str | None = None,
         version: int = 1,
     ) -> None:
-        if version < 1:
-            raise WiringError(f"view {row.__name__}: version {version}; versions begin at 1.")
-        if inline and store is not None:
-            raise WiringError(
-                f"view {row.__name__}: inline=True keeps it in the commit of the events, so it "
-                f"cannot rest in {store!r}. Leave one of the two out."
-            )
-        self.row = row
-        self.inline = inline
-        self.store = store
-        self.version = version
-        self.key = (key,) if isinstance(key, str) else tuple(key)
         what = f"view {row.__name__}"
-        self.message = MessageType(row, row.__name__)
-        self.projects: Mapping[type, Route] = table(
+        self._describe(
+            row,
+            key=(key,) if isinstance(key, str) else tuple(key),
+            inline=inline,
+            store=store,
+            version=version,
+        )
+        self.projects = table(
             routes(project, message=1, arity=2, facts=Recorded, what=f"{what}: project")
         )
-        self.splits: Mapping[type, Route] = (
+        self.splits = (
             {}
             if split is None
             else table(routes(split, message=0, arity=1, facts=Recorded, what=f"{what}: split"))
@@ -90,6 +88,32 @@ class View(Generic[R]):
             type_: _key_reader(what, type_, given.get(type_, self.key), len(self.key))
             for type_ in self.projects
         }
+
+    def _describe(
+        self,
+        row: type[R],
+        *,
+        key: tuple[str, ...],
+        inline: bool,
+        store: str | None,
+        version: int,
+    ) -> None:
+        """What a view is, however it is folded."""
+        what = f"view {row.__name__}"
+        if version < 1:
+            raise WiringError(f"{what}: version {version}; versions begin at 1.")
+        if inline and store is not None:
+            raise WiringError(
+                f"{what}: inline=True keeps it in the commit of the events, so it cannot rest in "
+                f"{store!r}. Leave one of the two out."
+            )
+        self.row = row
+        self.inline = inline
+        self.store = store
+        self.version = version
+        self.key = key
+        self.message = MessageType(row, row.__name__)
+        self.splits = {}
 
     @property
     def events(self) -> tuple[type, ...]:

@@ -9,7 +9,7 @@ import msgspec
 
 from diptych.errors import WiringError, WrongRows
 from diptych.log.forms import is_model, make_model
-from diptych.read.port import SqlViewStore
+from diptych.read.port import Found, SqlViewStore
 from diptych.read.reading import Reading
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Views:
         found = await session.get(shape, key)
         if shape.checkpoint not in reading.used:
             await reading.depend(session, (shape.checkpoint,))
+        if shape.is_beside and found is not None:
+            found = found.row
         return cast("T | None", found)
 
     async def all(self, type_: type[T], statement: Select[Any] | None = None) -> list[T]:
@@ -74,13 +76,16 @@ class Views:
             session = await reading.session(view_store)
             rows = await session.all(shape)
             await reading.depend(session, (shape.checkpoint,))
-            return list(rows)
+            return [row.row for row in rows] if shape.is_beside else list(rows)
         from diptych.read.statements import tables_of
 
         store, checkpoints = reading.sources.of_statement(tables_of(statement))
         sql = await reading.sql(store)
         found = await sql.select(statement)
         await reading.depend(sql, checkpoints)
+        key = reading.sources.key_beside(type_)
+        if key in found.columns:
+            found = _without(found, found.columns.index(key))
         return _typed(type_, found.columns, found.rows)
 
     async def one(self, type_: type[T], statement: Select[Any]) -> T:
@@ -121,6 +126,12 @@ class Views:
         value = await session.run(function)
         await reading.depend(session, reading.sources.within(store))
         return value
+
+
+def _without(found: Found, place: int) -> Found:
+    """All columns but one."""
+    columns = [*found.columns[:place], *found.columns[place + 1 :]]
+    return Found(columns, [(*row[:place], *row[place + 1 :]) for row in found.rows])
 
 
 def _typed(type_: type[T], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[T]:
