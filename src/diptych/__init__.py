@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     )
     from diptych.message import Answer, Context, Position, Principal, Query, Receipt, Recorded
     from diptych.part import Part
+    from diptych.read.projection import Projection
+    from diptych.read.replica import replica
     from diptych.read.tables import Tables
     from diptych.read.view import View
     from diptych.read.views import Views
@@ -60,6 +62,7 @@ __all__ = [
     "Part",
     "Position",
     "Principal",
+    "Projection",
     "Query",
     "Receipt",
     "Recorded",
@@ -74,6 +77,7 @@ __all__ = [
     "View",
     "Views",
     "WiringError",
+    "replica",
     "sync",
 ]
 
@@ -91,6 +95,8 @@ if not TYPE_CHECKING:  # a checker sees the imports above, and so a name that is
             "Recorded",
         ),
         "diptych.part": ("Part",),
+        "diptych.read.projection": ("Projection",),
+        "diptych.read.replica": ("replica",),
         "diptych.read.tables": ("Tables",),
         "diptych.read.view": ("View",),
         "diptych.read.views": ("Views",),

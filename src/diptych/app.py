@@ -98,6 +98,7 @@ class App:
         self.wiring = Wiring(
             name,
             [own, *parts],
+            store=store,
             provided=self._provide,
             deny_by_default=deny_by_default,
             payload=self._limits.payload,
@@ -254,11 +255,9 @@ class App:
         opened = self._opened
         try:
             async with asyncio.timeout(timeout):
-                head = await opened.store.head()
-                for shape in self.wiring.shapes.values():
-                    await opened.wait(shape, head)
+                await opened.panel.settled()
         except TimeoutError:
-            raise NotSettled(await opened.due()) from None
+            raise NotSettled(await opened.panel.due()) from None
 
     @property
     def log(self) -> Log:

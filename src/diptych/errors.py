@@ -13,6 +13,7 @@
         ├── BadResult           a pure function returned what cannot be kept
         ├── StreamConflict      somebody else wrote first, also after the retries
         ├── Stale               the view has not reached the position that was asked for
+        ├── NotReady            a view is being filled for the first time
         ├── ProjectionFailed    a view cannot take an event, and stands before it
         ├── NotSettled          `settled` ran out of time
         ├── DeadlineExceeded    the command's deadline passed before it was carried out
@@ -215,6 +216,28 @@ class Stale(Fault):
         self.views = tuple(views)
         self.position = position
         self.wanted = wanted
+
+
+class NotReady(Fault):
+    """A view is being filled for the first time, and was not filled in time.
+
+    Attributes:
+        view: Name of the view.
+        position: How far it has got.
+        target: Where it will show everything that had happened when it was new.
+        progress: From 0 to 1.
+    """
+
+    def __init__(self, view: str, position: int, target: int, cause: str | None = None) -> None:
+        self.progress = position / target if target else 1.0
+        why = f" ({cause})" if cause else ""
+        super().__init__(
+            f"{view} is being filled for the first time: {self.progress:.0%}, at position "
+            f"{position} of {target}{why}. Wait longer with timeout=…, or ask again a little later."
+        )
+        self.view = view
+        self.position = position
+        self.target = target
 
 
 class ProjectionFailed(Fault):

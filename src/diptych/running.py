@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
@@ -10,15 +9,12 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from diptych.adapters.opening import build_store
+from diptych.adapters.opening import build_store, build_view_store
 from diptych.errors import WiringError
 from diptych.log.port import Joins, Store, Units, UserTables
-from diptych.message import Chance, Clock, Ids, Position
-from diptych.read.port import Shape, ViewStore
-from diptych.read.projecting import Projecting
+from diptych.message import Chance, Clock, Ids
+from diptych.read.panel import ReadPanel
 from diptych.read.query import Queries
-from diptych.read.sources import Sources
-from diptych.subscription.runner import Runner
 from diptych.wiring import Wiring
 from diptych.write.dispatch import Dispatch
 from diptych.write.handlers import Handlers
@@ -84,34 +80,29 @@ class Running:
         self._provide = provide
         self._provided: dict[type, Any] = {}
         self._stack = AsyncExitStack()
-        self._tasks: list[asyncio.Task[None]] = []
         store, views = build_store(
             url,
-            reads=bool(wiring.shapes or wiring.answerers),
+            reads=bool(wiring.reads or wiring.answerers),
             waiting=limits.waiting,
             retention=limits.retention,
         )
         self.store: Store = store
-        self._views: ViewStore | None = views
         _refuse_unlent(wiring, store, url)
         if wiring.tables and not isinstance(store, UserTables):
             raise WiringError(
                 f"{url!r} keeps no tables of yours (Tables, Handlers, Rows). Use a database: "
                 "store='sqlite:///file.db', or 'sqlite://' for one in memory."
             )
-        followers = {
-            shape.checkpoint: Projecting(wiring.views[row], shape, views, wiring.codec)
-            for row, shape in wiring.shapes.items()
-            if views is not None
-        }
-        self._runners = {
-            name: Runner(follower, store, ports.chance) for name, follower in followers.items()
-        }
-        self._inline = {
-            name: follower.folding
-            for name, follower in followers.items()
-            if follower.moves_by_itself
-        }
+        self.panel = ReadPanel(
+            store,
+            views,
+            wiring.views,
+            wiring.projections,
+            {place: build_view_store(place) for place in wiring.places},
+            codec=wiring.codec,
+            chance=ports.chance,
+            readable=wiring.readable,
+        )
         self.dispatch = Dispatch(
             wiring.context,
             wiring.models,
@@ -132,19 +123,13 @@ class Running:
             if isinstance(store, Joins)
             else None
         )
-        sources = Sources(
-            store,
-            views,
-            {row: (shape, views) for row, shape in wiring.shapes.items() if views is not None},
-            wiring.readable,
-        )
         self.queries = Queries(
             wiring.context,
             wiring.answerers,
-            sources=sources,
+            sources=self.panel.sources,
             names=wiring.names,
             clock=ports.clock,
-            failure=self._failure,
+            failure=self.panel.failure,
             policy=wiring.policy,
             provided=self._provided,
             providing=provide,
@@ -157,58 +142,25 @@ class Running:
             self._stack.push_async_callback(self.store.close)
             if self._wiring.tables and isinstance(self.store, UserTables):
                 await self.store.create_tables(self._wiring.tables)
-            if self._views is not None:
-                await self._views.open(tuple(self._wiring.shapes.values()), inline=self._inline)
-                self._stack.push_async_callback(self._views.close)
+            await self.panel.open(self._wiring.context)
+            self._stack.push_async_callback(self.panel.close)
             for type_, opener in self._provide.items():
                 self._provided[type_] = await self._stack.enter_async_context(opener())
         except BaseException:
             await self._stack.aclose()
             raise
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(runner.run(), name=f"diptych {name}")
-            for name, runner in self._runners.items()
-        ]
-        if self._inline:
+        self.panel.start()
+        if self.panel.inline:
             self.dispatch.before = self._catch_up
 
-    def _failure(self, checkpoint: str) -> str | None:
-        runner = self._runners.get(checkpoint)
-        return None if runner is None else runner.failure
-
     async def _catch_up(self) -> None:
-        """What was committed without the inline views is taken in before the first command.
-
-        Raises:
-            ProjectionFailed: One of them cannot take it.
-        """
-        head = await self.store.head()
-        for name in self._inline:
-            await self._runners[name].reached(head)
+        """What was committed without the inline views is taken in before the first command."""
+        await self.panel.catch_up()
         self.dispatch.before = None
 
     async def close(self) -> None:
         """Stops following, then lets go of everything, last opened first."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.aclose()
-
-    async def wait(self, shape: Shape, position: Position) -> None:
-        """Returns when a view is there."""
-        if self._views is not None:
-            await self._views.wait(shape, position)
-
-    async def due(self) -> list[str]:
-        """What waits, in words."""
-        head = await self.store.head()
-        return [
-            f"view {name} is at {runner.position} of {head}"
-            + (f" ({runner.failure})" if runner.failure else "")
-            for name, runner in self._runners.items()
-            if runner.position < head
-        ]
 
 
 def _refuse_unlent(wiring: Wiring, store: Store, url: str) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from diptych.adapters.opening import place_of_views, refuse_unknown
 from diptych.errors import WiringError
 from diptych.log.codec import EventCodec
 from diptych.log.names import Names, Stamp
 from diptych.message import Query
 from diptych.part import Part
 from diptych.read.model import ReadModel
-from diptych.read.port import Shape
+from diptych.read.projection import PlacedTables, Projection
 from diptych.read.query import Answerer, queries_of
 from diptych.read.tables import Tables
-from diptych.read.view import View
+from diptych.read.view import Placed, View
 from diptych.security.policy import NOBODY, Policy, policies, refuse_idle
 from diptych.write.boundary import Boundary
 from diptych.write.handlers import Handlers
@@ -26,14 +27,15 @@ class Wiring:
 
     Args:
         context: Name of the app.
+        store: URL of its store.
         parts: In order; their models, views and names are taken together.
         provided: Types that answerers and handlers may ask for.
         deny_by_default: Whether a message without a policy is denied to everybody.
         payload: Bytes of JSON that an event may have.
 
     Attributes:
-        views: By class of row.
-        shapes: The tables of the views, by class of row.
+        views: Each with its table, and where it rests.
+        projections: Each with where its tables rest.
 
     Raises:
         WiringError: They do not fit together; the text says where and what to do.
@@ -44,6 +46,7 @@ class Wiring:
         context: str,
         parts: Sequence[Part],
         *,
+        store: str,
         provided: Collection[type],
         deny_by_default: bool,
         payload: int,
@@ -55,8 +58,9 @@ class Wiring:
         self.names = Names(_joined("names", [part.names for part in parts]))
         _refuse_shared(self.models)
         views = [read for read in self.reads if isinstance(read, View)]
+        projections = [read for read in self.reads if isinstance(read, Projection)]
         self.codec = EventCodec(
-            _event_types(self.models, views),
+            _event_types(self.models, views, projections),
             self.names,
             _joined("upcast", [part.upcast for part in parts]),
             payload,
@@ -65,8 +69,11 @@ class Wiring:
             if isinstance(model, Boundary):
                 for type_, tags in model.tags.items():
                     self.codec.tag(type_, tags)
-        self.shapes = _shapes(views, self.names)
-        self.views = {view.row: view for view in views}
+        self.views = _placed(views, self.names, store)
+        self.projections = tuple(
+            PlacedTables(one, place_of_views(one.store, store)) for one in projections
+        )
+        _refuse_contested(self.views, projections)
         self.commands = tuple(type_ for model in self.models for type_ in model.commands)
         self.queries = tuple(queries_of(self.answerers, provided))
         self._policies = policies([may for part in parts for may in part.may])
@@ -88,6 +95,12 @@ class Wiring:
         return tuple({id(one): one for one in given if one is not None}.values())
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """The stores that query models name, but for the app's own."""
+        given = [*(one.place for one in self.views), *(one.place for one in self.projections)]
+        return tuple(dict.fromkeys(place for place in given if place is not None))
+
+    @property
     def readable(self) -> frozenset[str]:
         """Names of the users' own tables that answerers may read."""
         given = [read.metadata for read in self.reads if isinstance(read, Tables)]
@@ -101,8 +114,7 @@ class Wiring:
     def stamps(self) -> list[Stamp]:
         """What a store should remember of the names, to be compared whenever it is opened."""
         stamps = self.codec.stamps()
-        for row, shape in self.shapes.items():
-            stamps.append(self.views[row].stamp(shape.checkpoint))
+        stamps += [kept.shape.stamp for kept in self.views if kept.place is None]
         tagged: dict[str, dict[str, str]] = {}
         for model in self.models:
             stamps.append(Stamp("model", model.name, 1, {model.kind: ""}))
@@ -122,26 +134,55 @@ def _joined(what: str, given: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return joined
 
 
-def _event_types(models: Sequence[WriteModel], views: Sequence[View[Any]]) -> tuple[type, ...]:
-    """All event classes: what models write, and what views take from elsewhere.
+def _event_types(
+    models: Sequence[WriteModel], views: Sequence[View[Any]], projections: Sequence[Projection]
+) -> tuple[type, ...]:
+    """All event classes: what models write, and what is taken from elsewhere.
 
     A view with split= may also take items that are no events; those it has only for itself.
     """
     types = dict.fromkeys(type_ for model in models for type_ in model.events)
     for view in views:
         types.update(dict.fromkeys(view.splits or view.projects))
+    for projection in projections:
+        types.update(dict.fromkeys(projection.events))
     return tuple(types)
 
 
-def _shapes(views: Sequence[View[Any]], names: Names) -> dict[type, Shape]:
-    shapes: dict[type, Shape] = {}
+def _placed(views: Sequence[View[Any]], names: Names, store: str) -> tuple[Placed, ...]:
+    rows: set[type] = set()
+    kept: list[Placed] = []
     for view in views:
-        if view.row in shapes:
+        if view.row in rows:
             raise WiringError(f"two views keep {view.row.__name__}. Give each a row of its own.")
-        shapes[view.row] = Shape(
-            view=names.take("view", view.row), version=view.version, row=view.row, key=view.key
-        )
-    return shapes
+        rows.add(view.row)
+        if view.store is not None:
+            refuse_unknown(view.store)
+        shape = view.shape(names.take("view", view.row))
+        kept.append(Placed(view, shape, place_of_views(view.store, store)))
+    return tuple(kept)
+
+
+def _refuse_contested(views: Sequence[Placed], projections: Sequence[Projection]) -> None:
+    """One checkpoint, and one table, has one owner."""
+    names = {placed.shape.view for placed in views}
+    by_table: dict[str, Projection] = {}
+    for projection in projections:
+        if projection.store is not None:
+            refuse_unknown(projection.store)
+        if projection.name in names:
+            raise WiringError(
+                f"projection {projection.name!r} has the name of another projection or view. "
+                "Give it one of its own."
+            )
+        names.add(projection.name)
+        for table in sorted(projection.tables.names):
+            other = by_table.setdefault(table, projection)
+            if other is not projection:
+                raise WiringError(
+                    f"table {table!r} is filled by {other!r} and by {projection!r}. Give each a "
+                    "MetaData of its own."
+                )
 
 
 def _refuse_shared(models: Sequence[WriteModel]) -> None:

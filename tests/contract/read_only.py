@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import sqlalchemy.orm
 
 from diptych.errors import DiptychError, ReadOnly
 from diptych.read.port import SqlViewStore
@@ -22,12 +23,19 @@ WRITES = [
     f"UPDATE {TABLE} SET number = 9 RETURNING number",
     f"DELETE FROM {TABLE}",
     f"WITH new(name, number) AS (SELECT 'z', 1) INSERT INTO {TABLE} SELECT * FROM new",
+    f"WITH old(name) AS (SELECT 'a') DELETE FROM {TABLE} WHERE name IN (SELECT name FROM old)",
+    f"WITH old(name) AS (SELECT 'a') UPDATE {TABLE} SET number = 9",
+    f"WITH gone AS (DELETE FROM {TABLE} RETURNING name) SELECT * FROM gone",
     "UPDATE diptych_checkpoints SET position = 99",
     f"DROP TABLE {TABLE}",
     f"ALTER TABLE {TABLE} ADD COLUMN more INTEGER",
     f"ALTER TABLE {TABLE} RENAME TO elsewhere",
     "CREATE TABLE more (x)",
     "CREATE TEMP TABLE more (x)",
+    "CREATE TEMPORARY VIEW more AS SELECT 1",
+    f"CREATE TEMP TRIGGER more AFTER INSERT ON {TABLE} BEGIN SELECT 1; END",
+    "CREATE TABLE temp.more (x)",
+    "CREATE TABLE more AS SELECT 1",
     "CREATE VIEW more AS SELECT 1",
     f"CREATE INDEX more ON {TABLE} (number)",
     f"CREATE TRIGGER more AFTER INSERT ON {TABLE} BEGIN SELECT 1; END",
@@ -39,6 +47,11 @@ WRITES = [
     "PRAGMA synchronous = OFF",
     "PRAGMA user_version = 7",
     "PRAGMA wal_checkpoint(TRUNCATE)",
+    "PRAGMA locking_mode = EXCLUSIVE",
+    "PRAGMA foreign_keys = OFF",
+    "PRAGMA temp_store_directory = '/tmp'",
+    "PRAGMA application_id = 7",
+    "PRAGMA optimize",
     "ATTACH 'file:{path}?mode=rw' AS w",
     "ATTACH 'file:{path}?mode=rwc' AS w",
     "ATTACH '{path}' AS w",
@@ -51,6 +64,7 @@ WRITES = [
     "REINDEX",
     "ANALYZE",
     "SELECT load_extension('{other}')",
+    "SELECT load_extension('{other}', 'entry')",
 ]
 
 
@@ -105,7 +119,10 @@ class ReadOnlySessions:
             assert await session.begin() == before
             assert await session.get(COUNTS, ("a",)) == Count("a", 1)
 
-    @pytest.mark.parametrize("kind", ["insert", "update", "delete", "create", "drop"])
+    @pytest.mark.parametrize(
+        "kind",
+        ["insert", "update", "delete", "cte", "select into", "create", "temp", "drop"],
+    )
     async def test_a_statement_of_sqlalchemy_that_writes_is_refused(
         self, views: SqlViewStore, path: Path, kind: str
     ) -> None:
@@ -115,8 +132,13 @@ class ReadOnlySessions:
             "insert": sa.insert(table).values(name="z", number=1),
             "update": sa.update(table).values(number=9),
             "delete": sa.delete(table),
+            "cte": sa.select(sa.delete(table).returning(table.c.name).cte("gone").c.name),
+            "select into": sa.insert(table).from_select(["name", "number"], sa.select(table)),
             "create": sa.schema.CreateTable(
                 sa.Table("more", sa.MetaData(), sa.Column("x", sa.Text))
+            ),
+            "temp": sa.schema.CreateTable(
+                sa.Table("more", sa.MetaData(), sa.Column("x", sa.Text), prefixes=["TEMPORARY"])
             ),
             "drop": sa.schema.DropTable(table),
         }
@@ -124,6 +146,58 @@ class ReadOnlySessions:
         async with views.session() as session:
             with pytest.raises(ReadOnly):
                 await session.select(statements[kind])
+        assert self.written(path) == before
+        await self.holds(views)
+
+    @pytest.mark.parametrize(
+        "how", ["add", "change", "delete", "autoflush", "commit", "bulk", "core", "text", "driver"]
+    )
+    async def test_an_orm_session_cannot_write(
+        self, views: SqlViewStore, path: Path, how: str
+    ) -> None:
+        class Mapped:
+            name: str
+            number: int
+
+            def __init__(self, name: str, number: int) -> None:
+                self.name, self.number = name, number
+
+        sa.orm.registry().map_imperatively(Mapped, views.table(COUNTS))
+
+        def write(session: sa.orm.Session) -> Any:
+            match how:
+                case "add":
+                    session.add(Mapped("z", 1))
+                    session.flush()
+                case "change":
+                    session.get_one(Mapped, "a").number = 9
+                    session.flush()
+                case "delete":
+                    session.delete(session.get_one(Mapped, "a"))
+                    session.flush()
+                case "autoflush":
+                    session.add(Mapped("z", 1))
+                    return session.scalars(sa.select(Mapped)).all()
+                case "commit":
+                    session.add(Mapped("z", 1))
+                    session.commit()
+                case "bulk":
+                    session.execute(sa.insert(Mapped), [{"name": "z", "number": 1}])
+                case "core":
+                    session.execute(sa.delete(Mapped))
+                case "text":
+                    session.execute(sa.text(f"DELETE FROM {TABLE}"))
+                case _:
+                    session.connection().exec_driver_sql("PRAGMA query_only = OFF")
+
+        await put(views, COUNTS, Count("a", 1))
+        before = self.written(path)
+        async with views.session() as session:
+            with pytest.raises(ReadOnly, match=r"Make the change a command and execute it\.$"):
+                await session.run(write)
+            # The same session still reads, of the same moment.
+            assert await session.run(lambda s: s.scalars(sa.select(Mapped.name)).all()) == ["a"]
+            assert await session.get(COUNTS, ("a",)) == Count("a", 1)
         assert self.written(path) == before
         await self.holds(views)
 

@@ -12,6 +12,7 @@ from diptych.errors import ForeignStore
 from diptych.log.port import Store
 from tests.contract.commits import CONTEXT
 from tests.contract.store_contract import StoreContract
+from tests.contract.view_rows import ORIGIN
 
 
 class TestMemoryStore(StoreContract):
@@ -20,7 +21,7 @@ class TestMemoryStore(StoreContract):
         store = MemoryStore()
         await store.open(CONTEXT, [])
         views = MemoryViews(store)
-        await views.open([])
+        await views.open([], origin=ORIGIN)
         yield store
         await views.close()
         await store.close()

@@ -11,10 +11,11 @@ from diptych.adapters.memory.store import MemoryStore
 from diptych.adapters.memory.views import MemoryViews
 from diptych.read.port import ViewStore
 from tests.contract.commits import CONTEXT
-from tests.contract.view_store_contract import ALL_SHAPES, ViewStoreContract
+from tests.contract.view_rows import ORIGIN
+from tests.contract.view_store_contract import ALL_SHAPES, SqlViewStoreContract
 
 
-class TestMemoryViews(ViewStoreContract):
+class TestMemoryViews(SqlViewStoreContract):
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
         return tmp_path / "never.db"
@@ -24,7 +25,7 @@ class TestMemoryViews(ViewStoreContract):
         store = MemoryStore()
         await store.open(CONTEXT, [])
         views = MemoryViews(store)
-        await views.open(ALL_SHAPES)
+        await views.open(ALL_SHAPES, origin=ORIGIN)
         yield views
         await views.close()
         await store.close()

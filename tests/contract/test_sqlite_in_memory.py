@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from diptych.adapters.sqlite.store import SqliteStore
-from diptych.adapters.sqlite.views import SqliteViews
+from diptych.adapters.sqlite.views import ViewsBesideLog
 from diptych.log.commit import Appended
 from diptych.log.port import Store
 from diptych.read.port import SqlViewStore
 from tests.contract.commits import CONTEXT, WAITING, append, happened
 from tests.contract.store_contract import StoreContract
-from tests.contract.view_store_contract import ALL_SHAPES, ViewStoreContract
+from tests.contract.view_rows import ORIGIN
+from tests.contract.view_sessions import ManyMoments
+from tests.contract.view_store_contract import ALL_SHAPES, SqlViewStoreContract
 
 
 @pytest.fixture
@@ -42,15 +44,15 @@ class TestStore(StoreContract):
         assert await store.head() == 0
 
 
-class TestViews(ViewStoreContract):
+class TestViews(SqlViewStoreContract, ManyMoments):
     @pytest.fixture
     def path(self, opened: SqliteStore) -> Path:
         return opened.path
 
     @pytest.fixture
     async def views(self, opened: SqliteStore) -> AsyncIterator[SqlViewStore]:
-        views = SqliteViews(opened)
-        await views.open(ALL_SHAPES)
+        views = ViewsBesideLog(opened)
+        await views.open(ALL_SHAPES, origin=ORIGIN)
         yield views
         await views.close()
 

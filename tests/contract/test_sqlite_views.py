@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from diptych.adapters.sqlite.store import SqliteStore
-from diptych.adapters.sqlite.views import SqliteViews
+from diptych.adapters.sqlite.views import ViewsBesideLog
 from diptych.read.port import ViewStore
 from tests.contract.commits import CONTEXT, WAITING
-from tests.contract.view_rows import COUNTS, Count, put
-from tests.contract.view_store_contract import ALL_SHAPES, ViewStoreContract
+from tests.contract.view_rows import COUNTS, ORIGIN, Count, put
+from tests.contract.view_sessions import ManyMoments
+from tests.contract.view_store_contract import ALL_SHAPES, SqlViewStoreContract
 
 
 async def opened(path: Path, stack: AsyncExitStack) -> ViewStore:
@@ -22,13 +23,13 @@ async def opened(path: Path, stack: AsyncExitStack) -> ViewStore:
     store = SqliteStore(path, waiting=WAITING)
     await store.open(CONTEXT, [])
     stack.push_async_callback(store.close)
-    views = SqliteViews(store)
-    await views.open(ALL_SHAPES)
+    views = ViewsBesideLog(store)
+    await views.open(ALL_SHAPES, origin=ORIGIN)
     stack.push_async_callback(views.close)
     return views
 
 
-class TestSqliteViews(ViewStoreContract):
+class TestSqliteViews(SqlViewStoreContract, ManyMoments):
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
         return tmp_path / "views.db"

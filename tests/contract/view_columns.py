@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.read.port import SqlViewStore
+from diptych.read.port import SqlViewStore, ViewStore
 from tests.contract.searching import searching
 from tests.contract.view_rows import (
     EVERYTHING,
@@ -32,9 +32,7 @@ from tests.contract.view_rows import (
 class Columns:
     @searching
     @given(row=everythings)
-    async def test_every_row_comes_back_as_it_was(
-        self, views: SqlViewStore, row: Everything
-    ) -> None:
+    async def test_every_row_comes_back_as_it_was(self, views: ViewStore, row: Everything) -> None:
         await put(views, EVERYTHING, row)
         (found,) = (await views.load(EVERYTHING, [(row.id,)])).rows.values()
         assert found == row
@@ -47,6 +45,15 @@ class Columns:
         async with views.session() as session:
             assert await session.get(EVERYTHING, (row.id,)) == row
 
+    async def test_what_is_read_is_nobody_elses(self, views: ViewStore) -> None:
+        row = plain("a", words={"a": 1})
+        await put(views, EVERYTHING, row)
+        row.words["a"] = 2
+        (found,) = (await views.load(EVERYTHING, [("a",)])).rows.values()
+        assert found.words == {"a": 1}
+
+
+class SqlColumns:
     @searching
     @given(row=everythings)
     async def test_a_statement_gives_the_values_that_a_load_gives(

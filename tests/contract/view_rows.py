@@ -12,7 +12,8 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from diptych.read.port import Found, Shape, SqlViewStore
+from diptych.read.port import Found, Origin, Shape, SqlViewStore, ViewStore
+from tests.contract.commits import CONTEXT
 
 
 class Colour(Enum):
@@ -87,6 +88,7 @@ COUNTS = Shape(view="count", version=1, row=Count, key=("name",))
 PRICED = Shape(view="priced", version=1, row=Priced, key=("day", "price"))
 EVERYTHING = Shape(view="everything", version=1, row=Everything, key=("id",))
 SHAPES: Sequence[Shape] = (COUNTS, PRICED, EVERYTHING)
+ORIGIN = Origin(CONTEXT, "epoch", 0)
 
 texts = st.text(max_size=20)
 ints = st.integers(-(2**63), 2**63 - 1)
@@ -140,7 +142,7 @@ everythings = st.builds(
 )
 
 
-async def put(views: SqlViewStore, shape: Shape, *rows: Any, delete: Sequence[Any] = ()) -> int:
+async def put(views: ViewStore, shape: Shape, *rows: Any, delete: Sequence[Any] = ()) -> int:
     """Saves rows, one position on; returns the position."""
     at = await views.checkpoint(shape)
     keys = [key if isinstance(key, tuple) else (key,) for key in delete]

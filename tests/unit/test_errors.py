@@ -27,6 +27,8 @@ EXAMPLES: list[DiptychError] = [
     errors.StreamConflict("night", 3, None),
     errors.Stale(["a@1", "b@2"], 5, 9),
     errors.Stale(["a@1"], 5, 9, "LookupError: x"),
+    errors.NotReady("a@1", 5, 9),
+    errors.NotReady("a@1", 0, 9, "LookupError: x"),
     errors.ProjectionFailed("view a@1", 5, "added", LookupError("x")),
     errors.NotSettled(["view a@1 is at 5 of 9"]),
     errors.DeadlineExceeded("put", "2026-07-01T12:00:00+00:00"),

@@ -82,7 +82,7 @@ def test_its_events_are_those_it_splits_and_those_it_projects() -> None:
 
 
 def test_its_stamp_has_fields_key_and_version() -> None:
-    stamp = demand.stamp("demand@1")
+    stamp = demand.shape("demand").stamp
     assert (stamp.kind, stamp.schema) == ("view", 1)
     assert stamp.shape == {
         "sku": "str",

@@ -7,7 +7,7 @@ have added. It writes nothing: it answers, and collects what is to be written.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from diptych.adapters.states import States
 from diptych.log.commit import (
@@ -72,6 +72,7 @@ class Judge:
         self.outcomes: list[tuple[str, Settled]] = []
         self.rows: list[Rows] = []
         self.states = States(ledger.stands)
+        self.statements: list[Any] = []
         self.advances: list[Advance] = []
         self._under: dict[tuple[str, str], list[tuple[Position, str, NewEvent]]] = {}
 
@@ -83,7 +84,7 @@ class Judge:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to be written."""
-        return not (self.events or self.outcomes or self.rows or self.advances)
+        return not (self.events or self.outcomes or self.rows or self.statements or self.advances)
 
     def judge(self, commit: Commit) -> Committed:
         """Answers one commit, and takes it in if it may happen."""
@@ -142,6 +143,7 @@ class Judge:
             self._outcomes[(tenant, cause.id)] = settled
             self.outcomes.append((tenant, settled))
         self.rows.extend(commit.rows)
+        self.statements.extend(commit.statements)
         for advance in commit.advance:
             self._checkpoints[advance.checkpoint] = advance.position
             self.advances.append(advance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,10 +31,25 @@ def refuse_unknown(url: str) -> None:
         raise WiringError(f"store {url!r}: memory has no path. Use 'memory://'.")
 
 
+def place_of_views(url: str | None, app: str) -> str | None:
+    """Where views rest that name a store: None for beside the log of the app's own store.
+
+    In an app on `memory://`, that word means a dictionary: views beside its log are in SQLite.
+    """
+    if url is None or url == app == "sqlite://":
+        return None
+    if url.startswith("sqlite:///"):
+        url = f"sqlite:///{os.path.abspath(url.removeprefix('sqlite:///'))}"
+        if app.startswith("sqlite:///"):
+            own = os.path.abspath(app.removeprefix("sqlite:///"))
+            return None if url == f"sqlite:///{own}" else url
+    return url
+
+
 def build_store(
     url: str, *, reads: bool, waiting: int, retention: timedelta
 ) -> tuple[Store, ViewStore | None]:
-    """The adapters for a URL, not yet open; drivers load here and nowhere else.
+    """The adapters for an app's URL, not yet open; drivers load here and nowhere else.
 
     Args:
         reads: Whether there are views or answerers; without them no view store is built.
@@ -41,11 +57,10 @@ def build_store(
     scheme, _, path = url.partition("://")
     if scheme == "sqlite":
         from diptych.adapters.sqlite.store import SqliteStore
-        from diptych.adapters.sqlite.views import SqliteViews
+        from diptych.adapters.sqlite.views import ViewsBesideLog
 
-        file = Path(path[1:]) if path else None
-        store = SqliteStore(file, waiting=waiting, retention=retention)
-        return store, SqliteViews(store) if reads else None
+        store = SqliteStore(_file(path), waiting=waiting, retention=retention)
+        return store, ViewsBesideLog(store) if reads else None
     from diptych.adapters.memory.store import MemoryStore
 
     memory = MemoryStore()
@@ -54,3 +69,19 @@ def build_store(
     from diptych.adapters.memory.views import MemoryViews
 
     return memory, MemoryViews(memory)
+
+
+def build_view_store(url: str) -> ViewStore:
+    """The adapter for the URL of a view that names its store, not yet open."""
+    scheme, _, path = url.partition("://")
+    if scheme == "sqlite":
+        from diptych.adapters.sqlite.view_file import ViewsInFile
+
+        return ViewsInFile(_file(path))
+    from diptych.adapters.dictionary.views import DictionaryViews
+
+    return DictionaryViews()
+
+
+def _file(path: str) -> Path | None:
+    return Path(path[1:]) if path else None

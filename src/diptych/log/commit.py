@@ -162,6 +162,7 @@ class Commit(Struct, frozen=True, kw_only=True):
     Attributes:
         cause: Needed where there are events or an outcome; its tenant is the commit's.
         outcome: Stored under `cause.id`; found there already, it is answered instead.
+        statements: SQLAlchemy's, executed in order.
     """
 
     cause: Cause | None = None
@@ -170,6 +171,7 @@ class Commit(Struct, frozen=True, kw_only=True):
     condition: Condition | None = None
     outcome: Outcome | None = None
     rows: tuple[Rows, ...] = ()
+    statements: tuple[Any, ...] = ()
     advance: tuple[Advance, ...] = ()
 
 

@@ -82,9 +82,10 @@ class Stamp(Struct, frozen=True):
     """What a store remembers of a name, to be compared whenever it is opened.
 
     Attributes:
-        kind: ``event``, ``view``, ``model`` or ``tags``.
-        schema: Version of the shape (events and views).
-        shape: Fields by name; for a model its kind, for tags the boundaries that give them.
+        kind: ``event``, ``view``, ``table``, ``model`` or ``tags``.
+        schema: Version of the shape (events, views, tables of projections).
+        shape: Fields by name; for a table also its projection; for a model its kind, for tags the
+            boundaries that give them.
     """
 
     kind: str
@@ -100,6 +101,9 @@ class Stamp(Struct, frozen=True):
 
 OPTIONAL = "?"
 """Ends the shape of a field that may be missing."""
+
+BY = "(projection)"
+"""Where the shape of a table says whose it is."""
 
 
 def compare(
@@ -144,6 +148,8 @@ def _agree(old: Stamp, new: Stamp, has_events: Callable[[str], bool]) -> Stamp:
                 f"view {new.name!r}: fields changed ({_difference(old, new)}) but its version "
                 f"is still {new.schema}. Give it version={new.schema + 1}: it fills anew."
             )
+        case "table":
+            raise SchemaChanged(_table_disagrees(old, new))
         case "model":
             raise SchemaChanged(
                 f"model {new.name!r} was {_list(old.shape)} and is now {_list(new.shape)}. "
@@ -157,6 +163,19 @@ def _agree(old: Stamp, new: Stamp, has_events: Callable[[str], bool]) -> Stamp:
                     "Tag a new event instead, or start a new store."
                 )
             return new
+
+
+def _table_disagrees(old: Stamp, new: Stamp) -> str:
+    was, now = (f"projection {one.shape[BY]!r}, version {one.schema}" for one in (old, new))
+    if was != now:
+        return (
+            f"table {new.name!r} is filled by {was}, and would be by {now}. Each version of a "
+            "projection has tables of its own: give this one another name."
+        )
+    return (
+        f"table {new.name!r}: columns changed ({_difference(old, new)}) but {now}, did not. Give it "
+        f"version={new.schema + 1} and a table of another name: it fills anew."
+    )
 
 
 def _event_agrees(old: Stamp, new: Stamp) -> Stamp:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from diptych.read.projection import Projection
 from diptych.read.tables import Tables
 from diptych.read.view import View
 
-ReadModel: TypeAlias = View[Any] | Tables
+ReadModel: TypeAlias = View[Any] | Projection | Tables

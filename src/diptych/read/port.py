@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from diptych.log.inline import RowFold
 from diptych.log.names import Stamp
@@ -23,6 +24,9 @@ class Shape(Struct, frozen=True, kw_only=True):
         row: Class of its rows; its fields are the columns, in order.
         key: Fields that name a row.
         fields: Their stored form, to be compared over time.
+        is_beside: Whether the key is a text that is no field of the row, but a column beside it;
+            rows are given and taken as `Beside` then.
+        checkpoint: Name of its checkpoint: each version has its own.
     """
 
     view: str
@@ -30,17 +34,75 @@ class Shape(Struct, frozen=True, kw_only=True):
     row: type
     key: tuple[str, ...]
     fields: Mapping[str, str] = {}
+    is_beside: bool = False
+    checkpoint: str = ""
 
-    @property
-    def checkpoint(self) -> str:
-        """Name of its checkpoint: each version has its own."""
-        return f"{self.view}@{self.version}"
+    def __post_init__(self) -> None:
+        force_setattr(self, "checkpoint", f"{self.view}@{self.version}")
 
     @property
     def stamp(self) -> Stamp:
         """What the store should remember of it."""
         fields = {**self.fields, "(key)": ", ".join(self.key)}
         return Stamp("view", self.checkpoint, self.version, fields)
+
+
+class Beside(Struct, frozen=True):
+    """A row, and the key beside it."""
+
+    key: str
+    row: Any
+
+
+class TableSet(Struct, frozen=True, kw_only=True):
+    """The tables that one version of a projection fills.
+
+    Attributes:
+        metadata: SQLAlchemy's.
+        names: Of its tables.
+        stamps: What the store should remember of them.
+    """
+
+    projection: str
+    version: int
+    metadata: Any
+    names: frozenset[str]
+    stamps: tuple[Stamp, ...]
+    checkpoint: str = ""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "checkpoint", f"{self.projection}@{self.version}")
+
+
+Followed: TypeAlias = Shape | TableSet
+"""What is kept of the log, up to a checkpoint."""
+
+
+class Origin(Struct, frozen=True):
+    """The log that views are folded from.
+
+    Attributes:
+        head: As of now.
+    """
+
+    context: str
+    epoch: str
+    head: Position
+
+
+class Begun(Struct, frozen=True):
+    """What a store found of a view when it was opened.
+
+    Attributes:
+        position: Its checkpoint.
+        target: The head of the log when the view was opened for the very first time; before it is
+            there, the view shows half of what was.
+        older: The newest older version in this store that is filled and has the same fields.
+    """
+
+    position: Position
+    target: Position
+    older: Shape | None = None
 
 
 class Loaded(Struct, frozen=True):
@@ -114,12 +176,23 @@ class ViewStore(Protocol):
     """Keeps views and their checkpoints, always together."""
 
     async def open(
-        self, shapes: Sequence[Shape], *, inline: Mapping[str, RowFold] | None = None
-    ) -> None:
+        self,
+        shapes: Sequence[Shape],
+        *,
+        origin: Origin,
+        inline: Mapping[str, RowFold] | None = None,
+    ) -> Mapping[str, Begun]:
         """Creates what is missing.
 
         Args:
             inline: By checkpoint, the views to be kept in the commit of the events themselves.
+
+        Returns:
+            How each view stands, by checkpoint.
+
+        Raises:
+            ForeignStore: It holds the views of another log.
+            SchemaChanged: A view's fields changed, but not its version.
         """
         ...
 
@@ -147,11 +220,11 @@ class ViewStore(Protocol):
         """
         ...
 
-    async def checkpoint(self, shape: Shape) -> Position:
+    async def checkpoint(self, kept: Followed) -> Position:
         """How far it has got; 0 before the first event."""
         ...
 
-    async def wait(self, shape: Shape, position: Position) -> None:
+    async def wait(self, kept: Followed, position: Position) -> None:
         """Returns when the stored checkpoint is at `position` or beyond, whoever moved it."""
         ...
 
@@ -162,14 +235,43 @@ class ViewStore(Protocol):
 
 @runtime_checkable
 class SqlViewStore(ViewStore, Protocol):
-    """A view store whose views are tables."""
+    """A view store whose views are tables, and which takes tables of others."""
+
+    async def take(self, projections: Sequence[TableSet], *, origin: Origin) -> Mapping[str, Begun]:
+        """Creates what is missing of the tables that projections fill; after `open`.
+
+        Returns:
+            How each projection stands, by checkpoint.
+
+        Raises:
+            SchemaChanged: A table belongs to another projection, or to another version.
+        """
+        ...
+
+    async def execute(
+        self,
+        projection: TableSet,
+        statements: Sequence[Any],
+        *,
+        expected: Position,
+        position: Position,
+    ) -> bool:
+        """Executes SQLAlchemy's statements and moves the checkpoint, all or nothing.
+
+        Returns:
+            False if the checkpoint is not at `expected`: somebody else has gone on.
+
+        Raises:
+            BadResult: The database does not take one of them.
+        """
+        ...
 
     def table(self, shape: Shape) -> Any:
         """The SQLAlchemy table, for statements."""
         ...
 
     def filled_by(self, table: str) -> str | None:
-        """The checkpoint of the view whose table this is; None where it is no view's."""
+        """The checkpoint of the view, or projection, whose table this is; None where it is none's."""
         ...
 
     def session(self) -> AbstractAsyncContextManager[SqlSession]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from diptych.errors import Fault, NestedCall, Stale, UnknownMessage, WiringError
+from diptych.errors import Fault, NestedCall, NotReady, Stale, UnknownMessage, WiringError
 from diptych.log.codec import from_micros
 from diptych.log.messages import MessageType, message_type
 from diptych.log.names import Names
@@ -171,7 +171,7 @@ class Queries:
             await reading.close()
         if reading.needs:
             raise Lagging(reading.needs)
-        entry.used = tuple(reading.used)
+        entry.used = tuple(name for name in reading.used if not self._sources.is_older(name))
         return value
 
     async def _judge(self, reading: Reading, wanted: Position) -> _Judgement:
@@ -184,7 +184,8 @@ class Queries:
         if position < head:
             (oldest,) = (await log.read_all(after=position, limit=1)).events
             age = max(now - from_micros(oldest.time), age)
-        return _Judgement(position, now, age, position < head or position < wanted)
+        stale = position < head or position < wanted or reading.older
+        return _Judgement(position, now, age, stale)
 
     async def _wait(self, needs: Sequence[Need], until: float) -> None:
         """Waits until what is needed is there, or the time is over."""
@@ -197,6 +198,9 @@ class Queries:
 
     async def _told(self, needs: Sequence[Need], wanted: Position) -> Fault:
         """Why there is no answer."""
+        for need in needs:
+            if need.target:
+                return NotReady(need.name, await need.at(), need.target, self._failure(need.name))
         positions = [await need.at() for need in needs]
         names = [need.name for need in needs]
         failures = [failure for failure in map(self._failure, names) if failure]

@@ -8,7 +8,7 @@ from typing import Any
 
 from diptych.message import Position
 from diptych.read.port import Session, SqlSession, SqlViewStore, ViewStore
-from diptych.read.sources import Need, Sources
+from diptych.read.sources import Need, Source, Sources
 
 
 class Lagging(Exception):
@@ -29,6 +29,7 @@ class Reading:
     Attributes:
         used: Checkpoints of the views that were read, and where they were.
         head: Of the log, as far as it was looked at.
+        older: Whether an older version was shown in the place of a view that is being filled.
         needs: What was found lacking.
     """
 
@@ -36,11 +37,20 @@ class Reading:
         self.sources = sources
         self.used: dict[str, Position] = {}
         self.head: Position | None = None
+        self.older = False
         self.needs: list[Need] = []
         self._after = after
         self._judged = judged
+        self._shown: dict[type, Source] = {}
         self._sessions: dict[ViewStore, Session] = {}
         self._contexts: list[AbstractAsyncContextManager[Session]] = []
+
+    def of(self, row: type) -> Source:
+        """The view with such rows and its store; the same throughout an answer."""
+        found = self._shown.get(row)
+        if found is None:
+            found = self._shown[row] = self.sources.of(row)
+        return found
 
     async def session(self, store: ViewStore) -> Session:
         """The session with a store."""
@@ -84,10 +94,16 @@ class Reading:
                 self.head = head
             if head < self._after and not checkpoints:
                 self.needs.append(self.sources.need_of_log(self._after))
+        sources = self.sources
         for name in checkpoints:
-            if name not in self.used:
-                at = self.used[name] = snapshot.checkpoints.get(name, 0)
-                if at < self._after:
-                    self.needs.append(self.sources.need(name, self._after))
+            if name in self.used:
+                continue
+            at = self.used[name] = snapshot.checkpoints.get(name, 0)
+            if sources.is_older(name):
+                self.older = True
+            else:
+                sources.filling.tell(name, at)
+            if at < self._after or sources.filling.target(name):
+                self.needs.append(sources.need(name, self._after))
         if self.needs:
             raise Lagging(self.needs)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
 from diptych.errors import WiringError
 from diptych.log.port import Store
 from diptych.message import Position
-from diptych.read.port import Shape, SqlViewStore, ViewStore
+from diptych.read.filling import Filling
+from diptych.read.port import Begun, Followed, Shape, SqlViewStore, TableSet, ViewStore
 from diptych.subscription.runner import news
 
 if TYPE_CHECKING:
     from diptych.read.statements import Named
+
+Source: TypeAlias = tuple[Shape, ViewStore]
 
 
 class Need(Struct, frozen=True):
@@ -25,11 +29,13 @@ class Need(Struct, frozen=True):
         name: Of the view that is not far enough, or of the log.
         wait: Returns when it is there.
         at: Where it is now.
+        target: Where it will have been filled for the first time; 0 where it has been.
     """
 
     name: str
     wait: Callable[[], Awaitable[None]]
     at: Callable[[], Awaitable[Position]]
+    target: Position = 0
 
 
 class Sources:
@@ -39,27 +45,44 @@ class Sources:
         log: That the views are folded from.
         own: The view store beside the log; it also answers what names no view.
         views: By class of row.
+        projections: Each with the store that keeps its tables.
         tables: Names of the write model's own tables, which stand beside the log.
+        position: How far a view has got, as far as this process knows.
     """
 
     def __init__(
         self,
         log: Store,
         own: ViewStore | None,
-        views: Mapping[type, tuple[Shape, ViewStore]],
-        tables: Collection[str] = (),
+        views: Mapping[type, Source],
+        *,
+        projections: Sequence[tuple[TableSet, SqlViewStore]],
+        tables: Collection[str],
+        position: Callable[[str], Position],
     ) -> None:
         self.log = log
         self.own = own
+        self.filling = Filling(position)
         self._views = views
         self._tables = frozenset(tables)
-        self.kept = {shape.checkpoint: (shape, store) for shape, store in views.values()}
-        """By checkpoint."""
-        stores = [own, *(store for _, store in views.values())]
+        self._projections = projections
+        kept: list[tuple[Followed, ViewStore]] = [*views.values(), *projections]
+        self._kept = {one.checkpoint: (one, store) for one, store in kept}
+        self._newer: dict[str, str] = {}
+        """Checkpoints of older versions that are shown for a while, and of their newer ones."""
+        stores = [own, *(store for _, store in self._kept.values())]
         self._sql = [s for s in dict.fromkeys(stores) if isinstance(s, SqlViewStore)]
 
-    def of(self, row: type) -> tuple[Shape, ViewStore]:
-        """The view with such rows, and its store.
+    def begin(self, store: ViewStore, begun: Mapping[str, Begun]) -> None:
+        """Takes down how the views of a store stand."""
+        self.filling.begin(begun)
+        for checkpoint, one in begun.items():
+            if one.older is not None:
+                self._newer[one.older.checkpoint] = checkpoint
+                self._kept[one.older.checkpoint] = one.older, store
+
+    def of(self, row: type) -> Source:
+        """The view with such rows, in the version that is shown, and its store.
 
         Raises:
             WiringError: There is none.
@@ -70,22 +93,22 @@ class Sources:
             raise WiringError(
                 f"no view of {row.__name__} here (known: {known}). Wire it with read=[…]."
             )
-        return found
+        shape, store = found
+        return self.filling.shown(shape), store
 
-    def need(self, checkpoint: str, position: Position) -> Need:
-        """What must happen before a view is at a position."""
-        shape, store = self.kept[checkpoint]
-        return Need(
-            checkpoint, partial(store.wait, shape, position), partial(store.checkpoint, shape)
-        )
-
-    def need_of_log(self, position: Position) -> Need:
-        """What must happen before the log itself is at a position."""
-        return Need("the log", partial(_at_head, self.log, position), self.log.head)
+    def key_beside(self, row: type) -> str | None:
+        """The key's column where a class is a view's row, but has no such field."""
+        found = self._views.get(row)
+        return found[0].key[0] if found is not None and found[0].is_beside else None
 
     def within(self, store: ViewStore) -> frozenset[str]:
-        """The checkpoints of all views in a store."""
-        return frozenset(name for name, (_, where) in self.kept.items() if where is store)
+        """The checkpoints of all views and projections in a store."""
+        views = [self.filling.shown(shape) for shape, at in self._views.values() if at is store]
+        kept: list[Followed] = [
+            *views,
+            *(tables for tables, at in self._projections if at is store),
+        ]
+        return frozenset(one.checkpoint for one in kept)
 
     def of_statement(self, named: Named) -> tuple[SqlViewStore, frozenset[str]]:
         """Where a statement is to run, and the checkpoints of the views that it depends on.
@@ -121,6 +144,39 @@ class Sources:
             return own
         raise WiringError("the app's own store knows no SQL. Use App(store='sqlite:///file.db').")
 
+    def is_older(self, checkpoint: str) -> bool:
+        """Whether this is an older version of a view, shown in the place of the newer one."""
+        return checkpoint in self._newer
+
+    def need(self, checkpoint: str, position: Position) -> Need:
+        """What must happen before a view is at a position, and filled.
+
+        An older version may get there because processes of the old code still fill it; or the newer
+        one is filled and takes its place.
+        """
+        kept, store = self._kept[checkpoint]
+        at = partial(store.checkpoint, kept)
+        newer = self._newer.get(checkpoint)
+        if newer is not None:
+            either = partial(store.wait, kept, position), partial(self._filled, newer, position)
+            return Need(checkpoint, partial(_first, *either), at)
+        return Need(
+            checkpoint,
+            partial(self._filled, checkpoint, position),
+            at,
+            self.filling.target(checkpoint),
+        )
+
+    async def _filled(self, checkpoint: str, position: Position) -> None:
+        kept, store = self._kept[checkpoint]
+        target = max(position, self.filling.target(checkpoint))
+        await store.wait(kept, target)
+        self.filling.tell(checkpoint, target)
+
+    def need_of_log(self, position: Position) -> Need:
+        """What must happen before the log itself is at a position."""
+        return Need("the log", partial(_at_head, self.log, position), self.log.head)
+
     def _of_table(self, table: str) -> tuple[SqlViewStore, str | None]:
         for store in self._sql:
             checkpoint = store.filled_by(table)
@@ -141,3 +197,13 @@ def _without_none(values: Iterable[str | None]) -> Iterable[str]:
 async def _at_head(log: Store, position: Position) -> None:
     while await log.head() < position:
         await news(log, position - 1)
+
+
+async def _first(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Returns when one of them does."""
+    tasks = [asyncio.ensure_future(wait()) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from diptych.errors import BadResult, WiringError
 from diptych.log.inline import Key as KeyValues
 from diptych.log.inline import Step
 from diptych.log.messages import MessageType, message_type
-from diptych.log.names import Stamp
 from diptych.message import Recorded
+from diptych.read.port import Shape
 from diptych.routing import Functions, Route, name_of, routes, table
 
 R = TypeVar("R")
@@ -32,11 +32,18 @@ class View(Generic[R]):
         split: `split(event) -> items`: turns an event about several rows into one item for each.
         inline: Whether it is kept in the commit of the events themselves: never behind, at a price
             for each command. A command whose events it cannot take does not happen.
+        store: Where its rows rest: None beside the log; ``sqlite:///views.db`` in another file;
+            ``sqlite://`` in SQLite in memory; ``memory://`` in a dictionary, which gives rows by
+            key and takes no statement. In memory it fills anew at every start.
         version: Raised whenever `row` or the meaning of `project` changes; the view fills anew.
 
     Raises:
         WiringError: Wrong routes, or an event without the key's fields.
     """
+
+    projects: Mapping[type, Route]
+    splits: Mapping[type, Route]
+    wants_facts: bool
 
     def __init__(
         self,
@@ -47,20 +54,21 @@ class View(Generic[R]):
         keys: Mapping[type, Key] | None = None,
         split: Functions | None = None,
         inline: bool = False,
+        store: str | None = None,
         version: int = 1,
     ) -> None:
-        if version < 1:
-            raise WiringError(f"view {row.__name__}: version {version}; versions begin at 1.")
-        self.row = row
-        self.inline = inline
-        self.version = version
-        self.key = (key,) if isinstance(key, str) else tuple(key)
         what = f"view {row.__name__}"
-        self.message = MessageType(row, row.__name__)
-        self.projects: Mapping[type, Route] = table(
+        self._describe(
+            row,
+            key=(key,) if isinstance(key, str) else tuple(key),
+            inline=inline,
+            store=store,
+            version=version,
+        )
+        self.projects = table(
             routes(project, message=1, arity=2, facts=Recorded, what=f"{what}: project")
         )
-        self.splits: Mapping[type, Route] = (
+        self.splits = (
             {}
             if split is None
             else table(routes(split, message=0, arity=1, facts=Recorded, what=f"{what}: split"))
@@ -81,15 +89,46 @@ class View(Generic[R]):
             for type_ in self.projects
         }
 
+    def _describe(
+        self,
+        row: type[R],
+        *,
+        key: tuple[str, ...],
+        inline: bool,
+        store: str | None,
+        version: int,
+    ) -> None:
+        """What a view is, however it is folded."""
+        what = f"view {row.__name__}"
+        if version < 1:
+            raise WiringError(f"{what}: version {version}; versions begin at 1.")
+        if inline and store is not None:
+            raise WiringError(
+                f"{what}: inline=True keeps it in the commit of the events, so it cannot rest in "
+                f"{store!r}. Leave one of the two out."
+            )
+        self.row = row
+        self.inline = inline
+        self.store = store
+        self.version = version
+        self.key = key
+        self.message = MessageType(row, row.__name__)
+        self.splits = {}
+
     @property
     def events(self) -> tuple[type, ...]:
         """What it may take from the log; with `split`, some of these may be items only."""
         return tuple({**dict.fromkeys(self.splits), **dict.fromkeys(self.projects)})
 
-    def stamp(self, name: str) -> Stamp:
-        """What the store should remember of it."""
-        shape = self.message.shape()
-        return Stamp("view", name, self.version, {**shape, "(key)": ", ".join(self.key)})
+    def shape(self, name: str) -> Shape:
+        """Its table, under a stored name."""
+        return Shape(
+            view=name,
+            version=self.version,
+            row=self.row,
+            key=self.key,
+            fields=self.message.shape(),
+        )
 
     def steps(self, event: Any, recorded: Recorded[Any] | None) -> Sequence[Step]:
         """What an event says, row by row.
@@ -143,6 +182,18 @@ class View(Generic[R]):
 
     def __repr__(self) -> str:
         return f"View({self.row.__name__})"
+
+
+class Placed(NamedTuple):
+    """A view in an app.
+
+    Attributes:
+        place: The store that keeps it; None for beside the log.
+    """
+
+    view: View[Any]
+    shape: Shape
+    place: str | None
 
 
 def _reader(fields: tuple[str, ...]) -> Callable[[Any], KeyValues]:

@@ -9,7 +9,7 @@ import msgspec
 
 from diptych.errors import WiringError, WrongRows
 from diptych.log.forms import is_model, make_model
-from diptych.read.port import SqlViewStore
+from diptych.read.port import Found, SqlViewStore
 from diptych.read.reading import Reading
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Views:
         Raises:
             WiringError: No view of this app has such rows, or they are in no table.
         """
-        shape, store = self._reading.sources.of(row)
+        shape, store = self._reading.of(row)
         if not isinstance(store, SqlViewStore):
             raise WiringError(
                 f"the rows of {row.__name__} rest in a dictionary, which takes no statement. Use "
@@ -50,11 +50,13 @@ class Views:
     async def get(self, row: type[T], *key: Any) -> T | None:
         """The row of a key (one argument for each of its fields), or None."""
         reading = self._reading
-        shape, store = reading.sources.of(row)
+        shape, store = reading.of(row)
         session = await reading.session(store)
         found = await session.get(shape, key)
         if shape.checkpoint not in reading.used:
             await reading.depend(session, (shape.checkpoint,))
+        if shape.is_beside and found is not None:
+            found = found.row
         return cast("T | None", found)
 
     async def all(self, type_: type[T], statement: Select[Any] | None = None) -> list[T]:
@@ -70,17 +72,20 @@ class Views:
         """
         reading = self._reading
         if statement is None:
-            shape, view_store = reading.sources.of(type_)
+            shape, view_store = reading.of(type_)
             session = await reading.session(view_store)
             rows = await session.all(shape)
             await reading.depend(session, (shape.checkpoint,))
-            return list(rows)
+            return [row.row for row in rows] if shape.is_beside else list(rows)
         from diptych.read.statements import tables_of
 
         store, checkpoints = reading.sources.of_statement(tables_of(statement))
         sql = await reading.sql(store)
         found = await sql.select(statement)
         await reading.depend(sql, checkpoints)
+        key = reading.sources.key_beside(type_)
+        if key in found.columns:
+            found = _without(found, found.columns.index(key))
         return _typed(type_, found.columns, found.rows)
 
     async def one(self, type_: type[T], statement: Select[Any]) -> T:
@@ -121,6 +126,12 @@ class Views:
         value = await session.run(function)
         await reading.depend(session, reading.sources.within(store))
         return value
+
+
+def _without(found: Found, place: int) -> Found:
+    """All columns but one."""
+    columns = [*found.columns[:place], *found.columns[place + 1 :]]
+    return Found(columns, [(*row[:place], *row[place + 1 :]) for row in found.rows])
 
 
 def _typed(type_: type[T], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[T]:

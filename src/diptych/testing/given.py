@@ -9,10 +9,11 @@ from functools import partial
 from pprint import pformat
 from typing import Any, Generic, TypeVar, overload
 
-from diptych.errors import BadResult, InvalidMessage, Refused
+from diptych.errors import BadResult, InvalidMessage, Refused, WiringError
 from diptych.log.messages import message_type
 from diptych.log.names import kebab
 from diptych.message import ANONYMOUS, Context, Principal, Recorded
+from diptych.read.replica import Replica
 from diptych.read.view import View
 from diptych.write.boundary import Boundary
 from diptych.write.decider import Decider
@@ -38,6 +39,10 @@ def given(model: Model | View[Any], *events: object) -> GivenModel | GivenView[A
         model: A write model, or a view.
         events: In the order in which they happened.
     """
+    if isinstance(model, Replica):
+        raise WiringError(
+            f"{model!r} folds by the evolve of its model. Test that: given(model, …)."
+        )
     if isinstance(model, View):
         return GivenView(model, events)
     return GivenModel(model, events)

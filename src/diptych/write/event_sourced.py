@@ -39,6 +39,8 @@ class Keyed(Generic[S]):
         self.commands: Mapping[type, Route] = decider.decides
         self.prepare = preparing(name, prepare, decider.decides)
         self._key = key_functions(name, decider.decides, key, keys or {})
+        self.key_name = key if isinstance(key, str) else None
+        """The field that `key=` names."""
 
     @property
     def events(self) -> tuple[type, ...]:

@@ -7,7 +7,7 @@ import os
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Generator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from diptych.adapters.grouping import Answers, carry_out
 from diptych.adapters.inline import Kept, judge_group
@@ -23,8 +23,10 @@ from diptych.message import Position
 class ViewTables(Protocol):
     """Where a memory store puts the rows of views: another database of the same process."""
 
-    def write(self, rows: Sequence[Rows], advances: Sequence[Advance]) -> None:
-        """Writes both, or neither."""
+    def write(
+        self, rows: Sequence[Rows], statements: Sequence[Any], advances: Sequence[Advance]
+    ) -> None:
+        """Writes all of it, or nothing."""
         ...
 
     def checkpoint_now(self, name: str) -> Position:
@@ -138,7 +140,7 @@ class MemoryStore:
         kept: Sequence[Kept] = () if self.tables is None else self.tables.kept()
         judge, answers = judge_group(commits, lambda: Judge(self, len(self._events)), kept)
         if self.tables is not None and (judge.rows or judge.advances):
-            self.tables.write(judge.rows, judge.advances)
+            self.tables.write(judge.rows, judge.statements, judge.advances)
         for stored, event in judge.events:
             self._events.append(stored)
             self._tags.append(event)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from diptych.adapters.inline import Kept
 from diptych.adapters.memory.store import MemoryStore
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import connect
 from diptych.adapters.sqlite.group import InlineView, KeptTable
-from diptych.adapters.sqlite.lane import Lane
+from diptych.adapters.sqlite.lane import Head, Lane
 from diptych.adapters.sqlite.tables import write_rows
 from diptych.adapters.sqlite.views import SqlViews
 from diptych.errors import NotOpen
@@ -20,7 +20,20 @@ from diptych.log.commit import Advance, Rows
 from diptych.log.inline import RowFold
 from diptych.log.port import Batch
 from diptych.message import Position
-from diptych.read.port import Found, Loaded, Shape, Snapshot, SqlSession
+from diptych.read.port import (
+    Begun,
+    Followed,
+    Found,
+    Loaded,
+    Origin,
+    Shape,
+    Snapshot,
+    SqlSession,
+    TableSet,
+)
+
+if TYPE_CHECKING:
+    from diptych.adapters.sqlite.statements import Statements
 
 T = TypeVar("T")
 
@@ -36,39 +49,76 @@ class MemoryViews(SqlViews):
         self._lane: Lane | None = None
         self._connection: sqlite3.Connection | None = None
         self._inline: Sequence[InlineView] = ()
+        self._is_open = False
+        self._statements: Statements | None = None
 
     async def open(
-        self, shapes: Sequence[Shape], *, inline: Mapping[str, RowFold] | None = None
-    ) -> None:
-        if self._connection is None:
-            self._connection = connect(None, read_only=False)
-            self._connection.execute(CHECKPOINTS)
-            self._lane = Lane(self._connection, None, self.tables, lambda _: self._log.head_now())
-            self._lane.guard.down()
-        for statement in self._add(shapes):
-            self._connection.execute(statement)
+        self,
+        shapes: Sequence[Shape],
+        *,
+        origin: Origin,
+        inline: Mapping[str, RowFold] | None = None,
+    ) -> Mapping[str, Begun]:
+        self._is_open = True
+        tables = self._add(shapes)
+        if tables:
+            connection = self._opened
+            for statement in tables:
+                connection.execute(statement)
         self._inline = self._inline_of(shapes, inline)
         self._log.tables = self
+        return {shape.checkpoint: Begun(0, origin.head) for shape in shapes}
+
+    async def take(self, projections: Sequence[TableSet], *, origin: Origin) -> Mapping[str, Begun]:
+        for statement in self._take(projections):
+            self._opened.execute(statement)
+        return {one.checkpoint: Begun(0, origin.head) for one in projections}
+
+    @property
+    def _opened(self) -> sqlite3.Connection:
+        """SQLite is opened when somebody needs it, and not before."""
+        if not self._is_open:
+            raise NotOpen("memory")
+        if self._connection is None:
+            self._connection = connect(None, read_only=False)
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute(CHECKPOINTS)
+            head: Head = lambda _: self._log.head_now()  # noqa: E731
+            self._lane = Lane(self._connection, None, self.tables, head)
+            self._lane.guard.down()
+        return self._connection
 
     async def close(self) -> None:
         self._close_news()
         async with self._log.turn:
+            if self._statements is not None:
+                self._statements.close()
+                self._statements = None
             if self._lane is not None:
                 self._lane.close()
             self._lane = self._connection = self._log.tables = None
+            self._is_open = False
 
-    def write(self, rows: Sequence[Rows], advances: Sequence[Advance]) -> None:
+    def write(
+        self, rows: Sequence[Rows], statements: Sequence[Any], advances: Sequence[Advance]
+    ) -> None:
         connection = self._opened
         connection.execute("BEGIN")
         try:
             for one in rows:
                 write_rows(connection, one)
+            if statements:
+                if self._statements is None:
+                    from diptych.adapters.sqlite.statements import Statements
+
+                    self._statements = Statements(connection)
+                self._statements.execute(statements)
             for advance in advances:
                 connection.execute(schema.UPSERT_CHECKPOINT, (advance.checkpoint, advance.position))
+            connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
 
     def kept(self) -> Sequence[Kept]:
         return [KeptInMemory(view, self._opened, self._log) for view in self._inline]
@@ -86,18 +136,18 @@ class MemoryViews(SqlViews):
             rows = self.tables.of(shape).read(self._opened, keys)
             return Loaded(self.checkpoint_now(shape.checkpoint), rows)
 
-    async def checkpoint(self, shape: Shape) -> Position:
+    async def checkpoint(self, kept: Followed) -> Position:
         async with self._log.turn:
-            return self.checkpoint_now(shape.checkpoint)
+            return self.checkpoint_now(kept.checkpoint)
 
     def session(self) -> AbstractAsyncContextManager[SqlSession]:
         return self._session()
 
     @asynccontextmanager
     async def _session(self) -> AsyncGenerator[SqlSession, None]:
-        lane = self._lane
-        if lane is None:
-            raise NotOpen("memory")
+        connection, lane = self._opened, self._lane
+        assert lane is not None
+        assert lane.connection is connection
         async with self._log.turn:
             lane.guard.up()
             try:
@@ -105,12 +155,6 @@ class MemoryViews(SqlViews):
             finally:
                 lane.end()
                 lane.guard.down()
-
-    @property
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise NotOpen("memory")
-        return self._connection
 
 
 class KeptInMemory(KeptTable):

@@ -22,7 +22,7 @@ from msgspec import inspect
 from diptych.errors import BadResult, InvalidMessage, WiringError
 from diptych.log.forms import Form, is_model
 from diptych.log.messages import message_type, refuse_suspicious
-from diptych.read.port import Shape
+from diptych.read.port import Beside, Shape
 
 SqlType: TypeAlias = Literal["TEXT", "INTEGER", "REAL", "BLOB", "DECIMAL"]
 Convert: TypeAlias = Callable[[Any], Any]
@@ -62,12 +62,15 @@ class RowCodec:
         form = message_type(shape.row, shape.view).form
         fields: Sequence[inspect.Field] = getattr(form.info, "fields", ())
         self.columns: Sequence[Column] = [_column(field.name, field.type, form) for field in fields]
+        if shape.is_beside:
+            self.columns = [Column(shape.key[0], "TEXT", False, _exactly(str), None), *self.columns]
         self.names = tuple(column.name for column in self.columns)
         by_name = {column.name: column for column in self.columns}
         self._encoders = [column.encode for column in self.columns]
-        one = attrgetter(self.names[0])
+        self._fields = self.names[1:] if shape.is_beside else self.names
+        values = _reader(self._fields)
         self._values: Callable[[Any], tuple[Any, ...]] = (
-            attrgetter(*self.names) if len(self.names) > 1 else lambda row: (one(row),)
+            (lambda beside: (beside.key, *values(beside.row))) if shape.is_beside else values
         )
         self._key = [by_name[name] for name in shape.key]
         for column in self._key:
@@ -81,7 +84,7 @@ class RowCodec:
             for index, column in enumerate(self.columns)
             if column.decode is not None
         ]
-        self._positional = _takes_positions(shape.row, self.names)
+        self._positional = _takes_positions(shape.row, self._fields)
         self._make = form.make
         self._validates = is_model(shape.row)
 
@@ -147,13 +150,26 @@ class RowCodec:
             values = list(values)
             for index, decode in self._decoders:
                 values[index] = decode(values[index])
+        if self.shape.is_beside:
+            return Beside(values[0], self._row(values[1:]))
+        return self._row(values)
+
+    def _row(self, values: Sequence[Any]) -> Any:
         if self._positional:
             return self.shape.row(*values)
-        return self._make(dict(zip(self.names, values, strict=True)))
+        return self._make(dict(zip(self._fields, values, strict=True)))
 
     def key_of(self, row: Any) -> tuple[Any, ...]:
         """The key of a row, as Python values."""
+        if self.shape.is_beside:
+            return (row.key,)
         return tuple(getattr(row, column.name) for column in self._key)
+
+
+def _reader(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(fields) > 1:
+        return attrgetter(*fields)
+    return lambda row: tuple([getattr(row, field) for field in fields])
 
 
 def _takes_positions(row: type, names: tuple[str, ...]) -> bool:

@@ -86,6 +86,8 @@ class Group:
         self.head = judge.head
         self.versions = judge.versions
         self.empty = judge.empty
+        self.statements = judge.statements
+        """Of SQLAlchemy's, still to be executed."""
         self.checkpoints = {one.checkpoint: one.position for one in judge.advances}
 
 

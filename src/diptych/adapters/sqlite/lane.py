@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection as SqlConnection
     from sqlalchemy.exc import DBAPIError
 
-    from diptych.adapters.sqlite.views import Catalogue
+    from diptych.adapters.sqlite.catalogue import Catalogue
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ SELECT_CHECKPOINTS = "SELECT name, position FROM diptych_checkpoints"
 
 
 _READS = re.compile(r"\s*(SELECT|WITH|VALUES)\b[^;]*;?\s*$", re.IGNORECASE | re.DOTALL)
+_CHANGES = re.compile(r"\(\s*(INSERT|UPDATE|DELETE|REPLACE)\s", re.IGNORECASE)
 
 
 Head: TypeAlias = Callable[[sqlite3.Connection], "Position | None"]
@@ -153,7 +154,7 @@ def _writes(statement: Any) -> bool:
     from sqlalchemy.sql.elements import TextClause
 
     if isinstance(statement, TextClause):
-        return not _READS.match(statement.text)
+        return not _READS.match(statement.text) or bool(_CHANGES.search(statement.text))
     return any(isinstance(element, UpdateBase) for element in visitors.iterate(statement))
 
 

@@ -57,11 +57,20 @@ CREATE TABLE IF NOT EXISTS diptych_outcomes (
     PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 
+-- target is the head of the log when the view was new: before it is there, it shows half.
 CREATE TABLE IF NOT EXISTS diptych_checkpoints (
     name TEXT PRIMARY KEY,
-    position INTEGER NOT NULL
+    position INTEGER NOT NULL,
+    target INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 """
+
+ADDED = {
+    ("diptych_checkpoints", "target"): (
+        "ALTER TABLE diptych_checkpoints ADD COLUMN target INTEGER NOT NULL DEFAULT 0"
+    )
+}
+"""Columns that files of the same format may lack."""
 
 _EVENT = (
     "position, tenant, stream, version, name, schema, data, time, causation, "
@@ -151,6 +160,11 @@ UPSERT_CHECKPOINT = (
     "ON CONFLICT (name) DO UPDATE SET position = excluded.position"
 )
 SELECT_CHECKPOINT = "SELECT position FROM diptych_checkpoints WHERE name = ?"
+BEGIN_CHECKPOINT = (
+    "INSERT INTO diptych_checkpoints (name, position, target) VALUES (?, 0, ?) "
+    "ON CONFLICT (name) DO NOTHING"
+)
+SELECT_BEGUN = "SELECT position, target FROM diptych_checkpoints WHERE name = ?"
 
 
 def select_named(names: int) -> str:

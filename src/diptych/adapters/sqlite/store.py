@@ -269,7 +269,7 @@ class _Open:
 
     def _write(self, group: list[Pending]) -> None:
         commits = [commit for commit, _ in group]
-        if len(group) == 1 and self._is_at_rest():
+        if len(group) == 1 and not commits[0].statements and self._is_at_rest():
             answer = self.writer.write_on_the_spot(commits[0])
             if answer is not None:
                 self.committer.done(group, [answer])

@@ -7,21 +7,33 @@ import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from diptych.adapters.news import News
 from diptych.adapters.sqlite import schema
+from diptych.adapters.sqlite.catalogue import Catalogue
 from diptych.adapters.sqlite.connection import connect
 from diptych.adapters.sqlite.group import InlineView
-from diptych.adapters.sqlite.lane import Lane, head_in_file
+from diptych.adapters.sqlite.lane import Head, Lane, head_in_file
+from diptych.adapters.sqlite.preparing import begin_projections, begin_views
 from diptych.adapters.sqlite.store import SqliteStore
-from diptych.adapters.sqlite.tables import ViewTable
 from diptych.adapters.worker import Worker
 from diptych.errors import NotOpen
 from diptych.log.commit import Advance, Appended, Commit, Committed
 from diptych.log.inline import RowFold
 from diptych.message import Position
-from diptych.read.port import Found, Loaded, Shape, Snapshot, SqlSession
+from diptych.read.port import (
+    Begun,
+    Followed,
+    Found,
+    Loaded,
+    Origin,
+    Shape,
+    Snapshot,
+    SqlSession,
+    TableSet,
+)
 
 T = TypeVar("T")
 
@@ -31,50 +43,18 @@ LANES = 4
 """Answers that can read at once."""
 
 
-class Catalogue:
-    """The tables of an app's views."""
-
-    def __init__(self) -> None:
-        self._by_checkpoint: dict[str, ViewTable] = {}
-        self._by_name: dict[str, ViewTable] = {}
-        self._sql: dict[str, Any] = {}
-        self._metadata: Any = None
-
-    def add(self, shapes: Sequence[Shape]) -> list[str]:
-        """Takes views in; returns their DDL."""
-        for shape in shapes:
-            table = ViewTable(shape)
-            self._by_checkpoint[shape.checkpoint] = table
-            self._by_name[table.name] = table
-        return [table.create() for table in self._by_checkpoint.values()]
-
-    def of(self, shape: Shape) -> ViewTable:
-        return self._by_checkpoint[shape.checkpoint]
-
-    def filled_by(self, name: str) -> str | None:
-        """The checkpoint of the view whose table this is."""
-        table = self._by_name.get(name)
-        return None if table is None else table.shape.checkpoint
-
-    def sql(self, shape: Shape) -> Any:
-        """SQLAlchemy's table of a view."""
-        found = self._sql.get(shape.checkpoint)
-        if found is None:
-            from sqlalchemy import MetaData
-
-            from diptych.adapters.sql.tables import table
-
-            if self._metadata is None:
-                self._metadata = MetaData()
-            known = self.of(shape)
-            found = self._sql[shape.checkpoint] = table(known.codec, known.name, self._metadata)
-        return found
-
-
 class Writes(Protocol):
-    """A store that can keep the tables of views beside its log."""
+    """What can keep the tables of views."""
 
     def commit(self, commit: Commit) -> Awaitable[Committed]: ...
+
+
+class File(Writes, Protocol):
+    """A file that keeps them, with one writer."""
+
+    @property
+    def path(self) -> Path: ...
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
 
 
 class SqlViews:
@@ -86,9 +66,22 @@ class SqlViews:
         self._news: dict[str, News] = {}
 
     def _add(self, shapes: Sequence[Shape]) -> list[str]:
-        for shape in shapes:
-            self._news[shape.checkpoint] = News(partial(self.checkpoint, shape))
+        self._begin_news(shapes)
         return self.tables.add(shapes)
+
+    def _take(self, projections: Sequence[TableSet]) -> list[str]:
+        from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+        from diptych.adapters.sql.ddl import ddl
+
+        self._begin_news(projections)
+        self.tables.take(projections)
+        dialect = SQLiteDialect_pysqlite()
+        return [statement for one in projections for statement in ddl(one.metadata, dialect)]
+
+    def _begin_news(self, kept: Sequence[Followed]) -> None:
+        for one in kept:
+            self._news[one.checkpoint] = News(partial(self.checkpoint, one))
 
     async def save(
         self,
@@ -100,14 +93,28 @@ class SqlViews:
         position: Position,
     ) -> bool:
         rows = (self.tables.of(shape).rows(upserts, deletes),) if upserts or deletes else ()
-        commit = Commit(rows=rows, advance=(Advance(shape.checkpoint, expected, position),))
+        advance = Advance(shape.checkpoint, expected, position)
+        return await self._move(Commit(rows=rows, advance=(advance,)), advance)
+
+    async def execute(
+        self,
+        projection: TableSet,
+        statements: Sequence[Any],
+        *,
+        expected: Position,
+        position: Position,
+    ) -> bool:
+        advance = Advance(projection.checkpoint, expected, position)
+        return await self._move(Commit(statements=tuple(statements), advance=(advance,)), advance)
+
+    async def _move(self, commit: Commit, advance: Advance) -> bool:
         if isinstance(await self._store.commit(commit), Appended):
-            self._news[shape.checkpoint].tell(position)
+            self._news[advance.checkpoint].tell(advance.position)
             return True
         return False
 
-    async def wait(self, shape: Shape, position: Position) -> None:
-        await self._news[shape.checkpoint].wait(position - 1)
+    async def wait(self, kept: Followed, position: Position) -> None:
+        await self._news[kept.checkpoint].wait(position - 1)
 
     def _inline_of(
         self, shapes: Sequence[Shape], inline: Mapping[str, RowFold] | None
@@ -127,7 +134,7 @@ class SqlViews:
     def filled_by(self, table: str) -> str | None:
         return self.tables.filled_by(table)
 
-    async def checkpoint(self, shape: Shape) -> Position:
+    async def checkpoint(self, kept: Followed) -> Position:
         raise NotImplementedError
 
     def _close_news(self) -> None:
@@ -136,25 +143,48 @@ class SqlViews:
 
 
 class SqliteViews(SqlViews):
-    """Views in the file of the log. Reads go beside the writer, each lane in a thread of its own."""
+    """Views in a file. Reads go beside its writer, each lane in a thread of its own.
 
-    def __init__(self, store: SqliteStore) -> None:
-        super().__init__(store)
-        self._file = store
+    Args:
+        head: How a lane finds the head of the log.
+    """
+
+    def __init__(self, file: File, head: Head) -> None:
+        super().__init__(file)
+        self._file = file
+        self._head = head
         self._reading: Worker | None = None
         self._connection: sqlite3.Connection | None = None
         self._lanes: list[LaneOfWorker] = []
         self._free: asyncio.Queue[LaneOfWorker] = asyncio.Queue()
 
     async def open(
-        self, shapes: Sequence[Shape], *, inline: Mapping[str, RowFold] | None = None
-    ) -> None:
-        await self._file.create(self._add(shapes))
-        kept = self._inline_of(shapes, inline)
-        self._file.keep(kept, partial(self._moved, [view.checkpoint for view in kept]))
+        self,
+        shapes: Sequence[Shape],
+        *,
+        origin: Origin,
+        inline: Mapping[str, RowFold] | None = None,
+    ) -> Mapping[str, Begun]:
+        tables = self._add(shapes)
+
+        def begin(connection: sqlite3.Connection) -> Mapping[str, Begun]:
+            for statement in tables:
+                connection.execute(statement)
+            return begin_views(connection, shapes, origin.head)
+
+        begun = await self._file.transact(begin)
+        self._add([one.older for one in begun.values() if one.older is not None])
         self._free = asyncio.Queue()
         self._reading = Worker("diptych-views", str(self._file.path))
-        self._connection = await self._reading.run(lambda: connect(self._file.path, read_only=True))
+        path = self._file.path
+        self._connection = await self._reading.run(lambda: connect(path, read_only=True))
+        return begun
+
+    async def take(self, projections: Sequence[TableSet], *, origin: Origin) -> Mapping[str, Begun]:
+        tables = self._take(projections)
+        return await self._file.transact(
+            lambda connection: begin_projections(connection, projections, tables, origin.head)
+        )
 
     async def close(self) -> None:
         reading, self._reading = self._reading, None
@@ -179,9 +209,9 @@ class SqliteViews(SqlViews):
 
         return await self._read(read)
 
-    async def checkpoint(self, shape: Shape) -> Position:
-        position = await self._read(lambda connection: _checkpoint(connection, shape))
-        self._news[shape.checkpoint].tell(position)
+    async def checkpoint(self, kept: Followed) -> Position:
+        position = await self._read(lambda connection: _checkpoint(connection, kept))
+        self._news[kept.checkpoint].tell(position)
         return position
 
     def session(self) -> AbstractAsyncContextManager[SqlSession]:
@@ -213,7 +243,7 @@ class SqliteViews(SqlViews):
             worker = Worker(f"diptych-answers-{len(self._lanes) + 1}", str(self._file.path))
             path = self._file.path
             connection = connect(path, read_only=True)
-            lane = Lane(connection, path, self.tables, head_in_file)
+            lane = Lane(connection, path, self.tables, self._head)
             self._lanes.append((worker, lane))
             return worker, lane
         return await self._free.get()
@@ -223,6 +253,27 @@ class SqliteViews(SqlViews):
         if reading is None or connection is None:
             raise NotOpen(str(self._file.path))
         return reading.run(lambda: work(connection))
+
+
+class ViewsBesideLog(SqliteViews):
+    """Views in the file of the log itself."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        super().__init__(store, head_in_file)
+        self._store_of_log = store
+
+    async def open(
+        self,
+        shapes: Sequence[Shape],
+        *,
+        origin: Origin,
+        inline: Mapping[str, RowFold] | None = None,
+    ) -> Mapping[str, Begun]:
+        begun = await super().open(shapes, origin=origin)
+        kept = self._inline_of(shapes, inline)
+        names = [view.checkpoint for view in kept]
+        self._store_of_log.keep(kept, partial(self._moved, names))
+        return begun
 
 
 class ThreadSession:
@@ -262,6 +313,6 @@ class ThreadSession:
             raise
 
 
-def _checkpoint(connection: sqlite3.Connection, shape: Shape) -> Position:
-    row = connection.execute(schema.SELECT_CHECKPOINT, (shape.checkpoint,)).fetchone()
+def _checkpoint(connection: sqlite3.Connection, kept: Followed) -> Position:
+    row = connection.execute(schema.SELECT_CHECKPOINT, (kept.checkpoint,)).fetchone()
     return 0 if row is None else row[0]

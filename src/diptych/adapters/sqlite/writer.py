@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from diptych.adapters.grouping import Answers, carry_out
 from diptych.adapters.sqlite import schema
@@ -26,9 +26,12 @@ from diptych.adapters.sqlite.connection import (
 from diptych.adapters.sqlite.group import Group, InlineView, write_group
 from diptych.adapters.sqlite.ledger import settled_of
 from diptych.adapters.sqlite.reading import LONGEST
-from diptych.errors import CommitUnknown, Fault
+from diptych.errors import BadResult, CommitUnknown, Fault
 from diptych.log.commit import Appended, Commit, Committed, Settled
 from diptych.message import Position
+
+if TYPE_CHECKING:
+    from diptych.adapters.sqlite.statements import Statements
 
 T = TypeVar("T")
 
@@ -103,6 +106,7 @@ class Writer:
         """Of views, as far as they are known for certain. Never changed in place: the loop's
         thread looks at it."""
         self.inline: Sequence[InlineView] = ()
+        self._statements: Statements | None = None
         self._since_sweep = 0
         self._sweep_from = ("", "")
         self._prompt = 0
@@ -112,6 +116,8 @@ class Writer:
 
     def close(self) -> None:
         """Lets go of the file."""
+        if self._statements is not None:
+            self._statements.close()
         self.connection.close()
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -266,7 +272,7 @@ class Writer:
             self.head = self.connection.execute(schema.SELECT_HEAD).fetchone()[0]
 
     def _put(self, commits: Sequence[Commit]) -> Group:
-        return write_group(
+        group = write_group(
             self.connection,
             commits,
             head=self.head,
@@ -274,6 +280,13 @@ class Writer:
             inline=self.inline,
             positions=self.positions,
         )
+        if group.statements:
+            if self._statements is None:
+                from diptych.adapters.sqlite.statements import Statements
+
+                self._statements = Statements(self.connection)
+            self._statements.execute(group.statements)
+        return group
 
     def _remember(self, group: Group) -> None:
         """What is committed now is known for certain."""
@@ -319,6 +332,7 @@ class Writer:
         (one that changes something: SQLite leaves a page out that stays the same).
 
         Raises:
+            BadResult: It breaks a constraint that is checked at the end.
             StoreFault: It did not happen.
             CommitUnknown: Neither could the other commit be written.
         """
@@ -331,7 +345,12 @@ class Writer:
         except sqlite3.Error as error:
             self._prompt = 0
             self._data_version = UNKNOWN
-            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_FULL:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_CONSTRAINT:
+                # A deferred one: the transaction is still open, and no fault of the store.
+                self._rollback()
+                raise BadResult("what was to be committed", f"failed: {error}.") from error
+            if code == sqlite3.SQLITE_FULL:
                 # The commit frame is the last, so it cannot lie there complete; and a fence would
                 # find no room either.
                 self._rollback_quietly()

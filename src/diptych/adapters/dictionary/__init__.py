@@ -1,0 +1,1 @@
+"""Views in plain dictionaries of the process."""
