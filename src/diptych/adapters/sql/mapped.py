@@ -132,7 +132,7 @@ class MappedRow:
 
     def _refuse_other_key(self, key: Any, given: Any) -> None:
         column = self._columns[self._key]
-        if self._encode(column, given) != key:
+        if given is not key and self._encode(column, given) != key:
             raise BadResult(
                 self._to_row,
                 f"gave {column.attribute!r} the value {given!r}, for the key {key!r}. "

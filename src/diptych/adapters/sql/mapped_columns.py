@@ -83,6 +83,8 @@ class MappedColumn:
         Raises:
             ValueError: It cannot be kept, or would come back as another one.
         """
+        if self._bind is None and _is_plain(value):
+            return value
         try:
             raw = value if self._bind is None else self._bind(value)
         except Exception as error:
@@ -96,6 +98,14 @@ class MappedColumn:
                     "(naive times of one zone, digits that fit), or the column another type"
                 )
         return raw
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is, at first sight, what SQLite keeps as it is."""
+    kind = value.__class__
+    if kind is str:
+        return cast("bool", value.isascii())
+    return value is None or (kind is int and -INT64 <= value < INT64)
 
 
 def _plain(raw: Any) -> Any:
