@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from functools import partial, wraps
@@ -30,6 +31,10 @@ T = TypeVar("T")
 
 PAGE = 500
 """Events that cross over to the caller's thread at a time."""
+
+GLANCE = 0.5
+"""Seconds after which a waiting thread looks up: a signal that comes just before it begins to wait
+does not wake it, and its handler would run only at the end."""
 
 PATIENCE = 5.0
 """Seconds that calls under way are given to end when the app is left."""
@@ -324,7 +329,7 @@ class _LoopThread:
         call = _Call(name, act, endless)
         try:
             self._hand_over(call)
-            in_time = call.done.wait(timeout)
+            in_time = _waited(call.done, timeout)
         except BaseException:
             self._give_up(call)
             raise
@@ -443,3 +448,12 @@ def _refuse_running_loop(call: str) -> None:
     except RuntimeError:
         return
     raise WouldBlock(call)
+
+
+def _waited(event: threading.Event, timeout: float) -> bool:
+    """Whether it is set in time."""
+    until = time.monotonic() + timeout
+    while not event.wait(min(GLANCE, max(until - time.monotonic(), 0.0))):
+        if time.monotonic() >= until:
+            return event.is_set()
+    return True
