@@ -21,7 +21,7 @@ from diptych import errors
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reference" / "api.md"
 
-PACKAGES = ("diptych", "diptych.testing")
+PACKAGES = ("diptych", "diptych.blocking", "diptych.testing")
 
 MET = {
     "Log": ("diptych.subscription.feed", "What `app.log` is."),
@@ -40,7 +40,7 @@ DESCRIPTIONS = frozenset(
 INNER = {"App.joining", "App.wiring", "JoinUnit.recorded", "JoinUnit.settle", "Views.used"}
 """Public for the engine's sake alone."""
 
-MADE_BY_THE_ENGINE = frozenset({"Views", *MET})
+MADE_BY_THE_ENGINE = frozenset({"BlockingApp", "BlockingLog", "Views", *MET})
 """Shown without what they are made of."""
 
 HEAD = """\
@@ -66,13 +66,20 @@ def page() -> str:
     for package in PACKAGES:
         module = import_module(package)
         parts.append(f"## {package}\n")
-        for name in module.__all__:
+        for name in names_of(package):
             parts += [f"### {name}\n", *described(getattr(module, name), name, module)]
     parts.append("## What calls give\n\nNever imported, but met.\n")
     for name, (home, what) in MET.items():
         value = getattr(import_module(home), name)
         parts += [f"### {name}\n", f"{what}\n", *described(value, name, value)]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def names_of(package: str) -> list[str]:
+    """Its public names that are not those of a package before it."""
+    before = PACKAGES[: PACKAGES.index(package)]
+    known = {name for other in before for name in import_module(other).__all__}
+    return [name for name in import_module(package).__all__ if name not in known]
 
 
 def described(value: Any, name: str, package: Any) -> Iterator[str]:
