@@ -102,8 +102,8 @@ class Joining:
     def _end(self, unit: JoinUnit, principal: Principal, session: Any) -> None:
         stream, _, expected = unit.recorded[0]
         for _, event, _ in unit.recorded:
-            if not self._codec.knows(type(event)):
-                name = type(event).__name__
+            if not self._codec.knows(event.__class__):
+                name = event.__class__.__name__
                 raise BadResult(
                     "unit.record",
                     f"was given {name}, which is no event here. Name its class where the app is "
