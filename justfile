@@ -59,6 +59,11 @@ bench *options:
 reference:
     uv run python -m scripts.reference
 
+# docs/tutorial/ladder.md from examples/ladder
+[group('keep')]
+ladder:
+    uv run python -m scripts.ladder
+
 # take newer packages in, then write the hashes: edit the pins in pyproject.toml first
 [group('keep')]
 upgrade:
