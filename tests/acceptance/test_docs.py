@@ -76,3 +76,21 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
 
 def test_pages_with_programs_are_found() -> None:
     assert any(PROGRAM in files_of(page) for page in PAGES)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_to_a_heading_leads_to_one() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    found = 0
+    for page in pages:
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", page.read_text()):
+            if "://" not in target:
+                found += 1
+                to = page.parent / target if target else page
+                assert anchor in anchors_of(to), f"{page.relative_to(ROOT)}: {target}#{anchor}"
+    assert found > 5

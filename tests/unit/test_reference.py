@@ -43,3 +43,11 @@ def test_a_signature_reads_as_it_is_written() -> None:
     assert reference.code(reference.signature(function)) == (
         '```python\ndef f(a, /, b: str = "x", *rest: int, c: int, d=1, **more: str) -> None\n```\n'
     )
+
+
+def test_the_glossary_is_in_order_and_says_each_word_once() -> None:
+    page = (reference.PAGE.parent / "glossary.md").read_text()
+    words = re.findall(r"^\| ([^|]+) \|", page, flags=re.MULTILINE)[1:]
+    assert len(words) > 50
+    assert words == sorted(words, key=str.lower)
+    assert len(words) == len(set(words))
