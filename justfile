@@ -54,6 +54,16 @@ ci:
 bench *options:
     uv run --group bench python -m benchmarks {{ options }}
 
+# docs/reference/api.md from the docstrings
+[group('keep')]
+reference:
+    uv run python -m scripts.reference
+
+# docs/tutorial/ladder.md from examples/ladder
+[group('keep')]
+ladder:
+    uv run python -m scripts.ladder
+
 # take newer packages in, then write the hashes: edit the pins in pyproject.toml first
 [group('keep')]
 upgrade:

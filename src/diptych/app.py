@@ -57,6 +57,7 @@ class App:
         answer: Functions `async def answer(query, views)`.
         may: Policies: `may(principal, command[, state])`, `may(principal, query)` give `Allow()`
             or `Deny(reason)`.
+        events: Classes of events that are recorded with `join` and that no model here writes.
         parts: The same of each feature: `Part(write=…, read=…, …)`.
         provide: By type, an opener (an async context manager) of what answerers may ask for by
             annotation; opened once, with the app.
@@ -78,6 +79,7 @@ class App:
         read: Sequence[ReadModel] = (),
         answer: Sequence[Answerer] = (),
         may: Sequence[May] = (),
+        events: Sequence[type] = (),
         parts: Sequence[Part] = (),
         provide: Provide | None = None,
         names: Mapping[str, type] | None = None,
@@ -94,7 +96,15 @@ class App:
         self._ports = Ports(clock or SystemClock(), ids or UuidV7(), chance or SystemChance())
         self._provide: Provide = dict(provide or {})
         refuse_unknown(store)
-        own = Part(write=write, read=read, answer=answer, may=may, names=names, upcast=upcast)
+        own = Part(
+            write=write,
+            read=read,
+            answer=answer,
+            may=may,
+            events=events,
+            names=names,
+            upcast=upcast,
+        )
         self.wiring = Wiring(
             name,
             [own, *parts],

@@ -23,6 +23,7 @@ class Part:
         read: Views, projections, tables.
         answer: Functions `async def answer(query, views)`.
         may: Policies on commands and queries.
+        events: Classes of events that are recorded with `app.join` and that no model here writes.
         names: Stored names that differ from the class name in kebab-case.
         upcast: By stored event name, functions that lift its fields from each shape to the next.
     """
@@ -34,6 +35,7 @@ class Part:
         read: Sequence[ReadModel] = (),
         answer: Sequence[Answerer] = (),
         may: Sequence[May] = (),
+        events: Sequence[type] = (),
         names: Mapping[str, type] | None = None,
         upcast: Mapping[str, Sequence[Upcast]] | None = None,
     ) -> None:
@@ -41,5 +43,6 @@ class Part:
         self.read = tuple(read)
         self.answer = tuple(answer)
         self.may = tuple(may)
+        self.events = tuple(events)
         self.names = dict(names or {})
         self.upcast = dict(upcast or {})

@@ -85,6 +85,7 @@ class Running:
             reads=bool(wiring.reads or wiring.answerers),
             waiting=limits.waiting,
             retention=limits.retention,
+            own={name for metadata in wiring.tables for name in metadata.tables},
         )
         self.store: Store = store
         _refuse_unlent(wiring, store, url)

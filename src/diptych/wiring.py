@@ -60,7 +60,12 @@ class Wiring:
         views = [read for read in self.reads if isinstance(read, View)]
         projections = [read for read in self.reads if isinstance(read, Projection)]
         self.codec = EventCodec(
-            _event_types(self.models, views, projections),
+            _event_types(
+                self.models,
+                views,
+                projections,
+                [type_ for part in parts for type_ in part.events],
+            ),
             self.names,
             _joined("upcast", [part.upcast for part in parts]),
             payload,
@@ -135,13 +140,17 @@ def _joined(what: str, given: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _event_types(
-    models: Sequence[WriteModel], views: Sequence[View[Any]], projections: Sequence[Projection]
+    models: Sequence[WriteModel],
+    views: Sequence[View[Any]],
+    projections: Sequence[Projection],
+    joined: Sequence[type],
 ) -> tuple[type, ...]:
-    """All event classes: what models write, and what is taken from elsewhere.
+    """All event classes: what models write, what is joined, and what is taken from elsewhere.
 
     A view with split= may also take items that are no events; those it has only for itself.
     """
     types = dict.fromkeys(type_ for model in models for type_ in model.events)
+    types.update(dict.fromkeys(joined))
     for view in views:
         types.update(dict.fromkeys(view.splits or view.projects))
     for projection in projections:

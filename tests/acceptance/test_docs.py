@@ -1,7 +1,8 @@
 """Every Python block in the documentation is run: a page's blocks, in order, are one program.
 
 A block whose first line is a comment with a file name (`# shop.py`) goes into that file instead;
-files named `test_….py` are run by pytest, after the page's program.
+files named `test_….py` are run by pytest, after the page's program. What a tutorial shows as text
+is what its program says, in both runs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ PAGES = sorted(
 )
 
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TEXT = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\w+\.py)\n")
 
 PROGRAM = "program.py"
@@ -37,7 +39,12 @@ def files_of(page: Path) -> dict[str, str]:
     return files
 
 
-def run(folder: Path, *words: str) -> None:
+def said_on(page: Path) -> str:
+    """What a tutorial shows as the words of its program; empty where it shows none."""
+    return "".join(TEXT.findall(page.read_text())) if page.parent.name == "tutorial" else ""
+
+
+def run(folder: Path, *words: str) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", *words],
         cwd=folder,
@@ -47,6 +54,7 @@ def run(folder: Path, *words: str) -> None:
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)},
     )
     assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
@@ -55,13 +63,34 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     if PROGRAM in files:
-        run(tmp_path, PROGRAM)
-        run(tmp_path, PROGRAM)  # a program may be run again over its own store
+        first = run(tmp_path, PROGRAM)
+        again = run(tmp_path, PROGRAM)  # a program may be run again over its own store
+        if shown := said_on(page):
+            assert (first, again) == (shown, shown)
     tests = sorted(name for name in files if name.startswith("test_"))
     if tests:
         quiet = ("-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto")
+        quiet += ("-o", "asyncio_default_fixture_loop_scope=function")
         run(tmp_path, "-m", "pytest", *quiet, *tests)
 
 
 def test_pages_with_programs_are_found() -> None:
     assert any(PROGRAM in files_of(page) for page in PAGES)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_to_a_heading_leads_to_one() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    found = 0
+    for page in pages:
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", page.read_text()):
+            if "://" not in target:
+                found += 1
+                to = page.parent / target if target else page
+                assert anchor in anchors_of(to), f"{page.relative_to(ROOT)}: {target}#{anchor}"
+    assert found > 5

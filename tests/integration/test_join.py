@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from diptych import App, BadResult, Query, StreamConflict, View, Views
+from diptych import App, BadResult, Part, Query, StreamConflict, View, Views
 from diptych.errors import ForeignStore, JoinFailed, NestedCall
 from tests.integration.shop import (
     Article,
@@ -119,6 +119,25 @@ async def test_joined_transactions_and_commands_never_lose_an_update(
     await asyncio.gather(*calls)
     lefts = [event.left for event in await events(app) if isinstance(event, OneTaken)]
     assert lefts == list(range(59, -1, -1))
+
+
+@dataclass(frozen=True)
+class OrderLooked:
+    order_id: str
+
+
+async def test_events_that_no_model_writes_are_named_where_the_app_is_made(
+    file: Path, sessions: Sessions, app: App
+) -> None:
+    async with sessions.begin() as session:
+        with pytest.raises(BadResult, match=r"OrderLooked, which is no event here\..*events="):
+            async with app.join(session) as unit:
+                unit.record(OrderLooked("o1"), stream="look:o1")
+    part = Part(events=[OrderLooked])
+    async with App("shop", store=f"sqlite:///{file}", parts=[part]) as looking:
+        async with sessions.begin() as session, looking.join(session) as unit:
+            unit.record(OrderLooked("o1"), stream="look:o1")
+        assert await events(looking) == [OrderLooked("o1")]
 
 
 async def test_an_event_that_cannot_be_kept_leaves_the_users_work_to_the_user(

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from diptych import App, Query, Stale, Tables, View, Views, WiringError
-from diptych.errors import ReadOnly, WrongRows
+from diptych.errors import ForeignStore, ReadOnly, WrongRows
 from tests.integration.shop import (
     Article,
     Base,
@@ -318,3 +318,22 @@ async def test_columns_that_do_not_fit_are_named(file: Path) -> None:
         await two_orders(app)
         with pytest.raises(WrongRows):
             await app.ask(Ask())
+
+
+async def test_the_database_that_was_there_before_takes_the_log_in(tmp_path: Path) -> None:
+    file = tmp_path / "shop.db"
+    engine = sa.create_engine(f"sqlite:///{file}")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Article(sku="tea", stock=7))
+        session.commit()
+    stranger = App("shop", store=f"sqlite:///{file}", read=[], answer=[])
+    with pytest.raises(ForeignStore, match=r"another program .*read=\[Tables\(metadata\)\]"):
+        await stranger.__aenter__()
+    async with App("shop", store=f"sqlite:///{file}", read=[tables], answer=[stock]) as app:
+        assert await app.ask(Stock("tea")) == 7
+    with Session(engine) as session:
+        assert session.scalars(select(Article.stock)).all() == [7]
+    engine.dispose()
+    async with stranger:  # it is the store of this context now
+        assert await stranger.log.head() == 0

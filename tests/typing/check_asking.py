@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import assert_type
 
+from sqlalchemy import select
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
 from diptych import Answer, App, Query, Receipt, Views
 from free_seats import FreeSeats, ShowingsWithSeats, app
 
@@ -41,6 +44,20 @@ async def views_give_rows_of_the_type_that_was_named(views: Views) -> None:
     assert_type(await views.all(FreeSeats, statement), list[FreeSeats])
     assert_type(await views.one(FreeSeats, statement), FreeSeats)
     assert_type(await views.scalar(int, statement), int)
+
+
+class Base(DeclarativeBase): ...
+
+
+class Room(Base):
+    __tablename__ = "rooms"
+    number: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+async def statements_on_mapped_classes_are_taken_with_their_column_types(views: Views) -> None:
+    assert_type(await views.all(str, select(Room.name)), list[str])
+    assert_type(await views.all(FreeSeats, select(Room.name, Room.number)), list[FreeSeats])
 
 
 async def a_command_is_not_a_query(app: App) -> None:

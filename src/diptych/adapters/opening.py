@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -47,19 +48,20 @@ def place_of_views(url: str | None, app: str) -> str | None:
 
 
 def build_store(
-    url: str, *, reads: bool, waiting: int, retention: timedelta
+    url: str, *, reads: bool, waiting: int, retention: timedelta, own: Collection[str]
 ) -> tuple[Store, ViewStore | None]:
     """The adapters for an app's URL, not yet open; drivers load here and nowhere else.
 
     Args:
         reads: Whether there are views or answerers; without them no view store is built.
+        own: Tables that the app has named: a file that has one is its own.
     """
     scheme, _, path = url.partition("://")
     if scheme == "sqlite":
         from diptych.adapters.sqlite.store import SqliteStore
         from diptych.adapters.sqlite.views import ViewsBesideLog
 
-        store = SqliteStore(_file(path), waiting=waiting, retention=retention)
+        store = SqliteStore(_file(path), waiting=waiting, retention=retention, own=own)
         return store, ViewsBesideLog(store) if reads else None
     from diptych.adapters.memory.store import MemoryStore
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
     from sqlalchemy.orm import Session as OrmSession
     from sqlalchemy.sql import Select
+
+    Statement: TypeAlias = Select[*tuple[Any, ...]]
+    """A `select` of any columns, whatever their types."""
 
 T = TypeVar("T")
 
@@ -59,7 +62,7 @@ class Views:
             found = found.row
         return cast("T | None", found)
 
-    async def all(self, type_: type[T], statement: Select[Any] | None = None) -> list[T]:
+    async def all(self, type_: type[T], statement: Statement | None = None) -> list[T]:
         """All rows of a statement: columns by name into a class, or single values.
 
         Args:
@@ -88,7 +91,7 @@ class Views:
             found = _without(found, found.columns.index(key))
         return _typed(type_, found.columns, found.rows)
 
-    async def one(self, type_: type[T], statement: Select[Any]) -> T:
+    async def one(self, type_: type[T], statement: Statement) -> T:
         """The only row of a statement.
 
         Raises:
@@ -102,7 +105,7 @@ class Views:
             )
         return rows[0]
 
-    async def scalar(self, type_: type[T], statement: Select[Any]) -> T:
+    async def scalar(self, type_: type[T], statement: Statement) -> T:
         """The only value of a statement: one row, one column.
 
         Raises:

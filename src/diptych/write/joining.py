@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from diptych.errors import JoinFailed, StreamConflict
+from diptych.errors import BadResult, JoinFailed, StreamConflict
 from diptych.log.codec import EventCodec, to_micros
 from diptych.log.commit import Append, Appended, Cause, Commit, Conflict
 from diptych.log.messages import is_plain
@@ -101,6 +101,14 @@ class Joining:
 
     def _end(self, unit: JoinUnit, principal: Principal, session: Any) -> None:
         stream, _, expected = unit.recorded[0]
+        for _, event, _ in unit.recorded:
+            if not self._codec.knows(event.__class__):
+                name = event.__class__.__name__
+                raise BadResult(
+                    "unit.record",
+                    f"was given {name}, which is no event here. Name its class where the app is "
+                    f"made: App(…, events=[{name}]), or wire the model that writes it.",
+                )
         pairs = [self._codec.encode(event, unit.record) for _, event, _ in unit.recorded]
         id = self._ids.new()
         tenant = principal.tenant

@@ -101,7 +101,7 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, own: Collection[s
     if tables and "diptych_store" not in tables and tables.isdisjoint(own):
         raise ForeignStore(
             f"{path} is the database of another program (tables: {', '.join(sorted(tables)[:5])}). "
-            "Name another file."
+            "Name another file; if it is yours, wire its tables: read=[Tables(metadata)]."
         )
 
 

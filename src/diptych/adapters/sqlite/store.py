@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from functools import partial
@@ -57,14 +57,21 @@ class SqliteStore:
         path: Of the file; its directory must exist. None keeps it in memory (see `Place`).
         waiting: Commits that may wait.
         retention: For how long outcomes are kept at least.
+        own: Tables that the app has named: a file that has one is its own.
     """
 
     def __init__(
-        self, path: Path | None, *, waiting: int, retention: timedelta = timedelta(hours=24)
+        self,
+        path: Path | None,
+        *,
+        waiting: int,
+        retention: timedelta = timedelta(hours=24),
+        own: Collection[str] = (),
     ) -> None:
         self._place = Place(path)
         self._limit = waiting
         self._retention = retention
+        self._own = own
         self._epoch = ""
         self._mapped: dict[type, MappedRow] = {}
         self._open: _Open | None = None
@@ -95,7 +102,7 @@ class SqliteStore:
         reading = Worker("diptych-reader", str(path))
         try:
             mapped = tuple(self._mapped.values())
-            own = {one.table.name for one in mapped}
+            own = {*self._own, *(one.table.name for one in mapped)}
             writer = await writing.run(
                 lambda: Writer(path, retention=self._retention, synchronous=synchronous, own=own)
             )
