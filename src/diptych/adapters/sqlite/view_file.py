@@ -69,8 +69,9 @@ class ViewFile:
     async def close(self) -> None:
         """Waits for what was taken, then lets go of the file."""
         if self._open is not None:
-            (writing, writer, committer), self._open = self._open, None
+            writing, writer, committer = self._open
             await committer.close()
+            self._open = None
             await writing.close(writer.close)
             self._place.leave()
 
