@@ -67,7 +67,8 @@ async def test_what_was_taken_is_answered_when_the_file_is_closed(path: Path) ->
     await file.open(ORIGIN, [])
     moves = [Commit(advance=(Advance("v@1", n, n + 1),)) for n in range(5)]
     taken = [asyncio.ensure_future(file.commit(move)) for move in moves]
-    await asyncio.wait_for(file.close(), 5)
+    async with asyncio.timeout(5):
+        await file.close()  # in this very turn of the loop
     assert [type(await answer) for answer in taken] == [Appended] * 5
 
 
