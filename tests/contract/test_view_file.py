@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from diptych.adapters.sqlite.store import SqliteStore
-from diptych.adapters.sqlite.view_file import ViewsInFile
+from diptych.adapters.sqlite.view_file import ViewFile, ViewsInFile
 from diptych.errors import ForeignStore, SchemaChanged, StoreUnavailable
+from diptych.log.commit import Advance, Appended, Commit
 from diptych.read.port import Begun, Origin, Shape, SqlViewStore
 from tests.contract.commits import CONTEXT, WAITING
 from tests.contract.view_rows import COUNTS, ORIGIN, Count, put
@@ -59,6 +60,16 @@ class TestViewsInMemory(SqlViewStoreContract, ManyMoments):
     @pytest.fixture
     def path(self, views: ViewsInFile) -> Path:
         return views._own.path
+
+
+async def test_what_was_taken_is_answered_when_the_file_is_closed(path: Path) -> None:
+    file = ViewFile(path)
+    await file.open(ORIGIN, [])
+    moves = [Commit(advance=(Advance("v@1", n, n + 1),)) for n in range(5)]
+    taken = [asyncio.ensure_future(file.commit(move)) for move in moves]
+    async with asyncio.timeout(5):
+        await file.close()  # in this very turn of the loop
+    assert [type(await answer) for answer in taken] == [Appended] * 5
 
 
 async def opened(path: Path, *shapes: Shape, origin: Origin = ORIGIN) -> dict[str, Begun]:

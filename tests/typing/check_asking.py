@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import assert_type
 
 from sqlalchemy import select
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from diptych import Answer, App, Query, Receipt, Views
 from free_seats import FreeSeats, ShowingsWithSeats, app
@@ -58,6 +58,18 @@ class Room(Base):
 async def statements_on_mapped_classes_are_taken_with_their_column_types(views: Views) -> None:
     assert_type(await views.all(str, select(Room.name)), list[str])
     assert_type(await views.all(FreeSeats, select(Room.name, Room.number)), list[FreeSeats])
+
+
+async def all_rows_of_a_view_need_no_statement(views: Views) -> None:
+    assert_type(await views.all(FreeSeats), list[FreeSeats])
+
+
+def rooms(session: Session) -> list[Room]:
+    return list(session.scalars(select(Room)))
+
+
+async def what_an_orm_session_gives_keeps_its_type(views: Views) -> None:
+    assert_type(await views.run(rooms), list[Room])
 
 
 async def a_command_is_not_a_query(app: App) -> None:

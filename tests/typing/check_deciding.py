@@ -1,10 +1,23 @@
 """What type checkers must conclude about models, views and the test kit. Checked, never run."""
 
 from dataclasses import dataclass
+from typing import assert_type
 
+from sqlalchemy import insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.dml import Insert
 
-from diptych import Context, Decider, EventSourced, Recorded, Rows, StateStored, View
+from diptych import (
+    Context,
+    Decider,
+    EventSourced,
+    Projection,
+    Recorded,
+    Rows,
+    StateStored,
+    View,
+    replica,
+)
 from diptych.testing import given
 
 
@@ -109,3 +122,13 @@ def count(opened: int, event: Opened) -> int:
 # The rows hold another state than the decider.
 numbers: Decider[int] = Decider(0, [], count)
 StateStored("door", numbers, key="name", rows=by_functions)  # type: ignore[misc]
+
+# A replica has the model's state for its rows.
+assert_type(replica(doors), View[Door])
+
+
+def doors_seen(event: Opened, recorded: Recorded[Opened]) -> list[Insert]:
+    return [insert(DoorRow).values(name=event.name, is_open=True)]
+
+
+seen = Projection("seen", doors_seen, tables=Base.metadata, version=2)

@@ -9,7 +9,7 @@ from diptych.read.port import Begun, Shape
 
 
 class Filling:
-    """Knows which views have not yet reached the head that the log had when they were new.
+    """Knows where views that are new here will have reached the head of their very first start.
 
     Nobody is shown half of such a view. Where an older version with the same fields is there, it
     is shown instead.
@@ -21,27 +21,29 @@ class Filling:
     def __init__(self, position: Callable[[str], Position]) -> None:
         self._position = position
         self._begun: dict[str, Begun] = {}
+        self._filled: set[str] = set()
 
     def begin(self, begun: Mapping[str, Begun]) -> None:
         """Takes down how the views stand."""
         self._begun.update({n: one for n, one in begun.items() if one.position < one.target})
 
     def target(self, checkpoint: str) -> Position:
-        """Where it will be filled; 0 where it is."""
+        """Where a snapshot must be to show the whole view; 0 where any will do.
+
+        It is for the snapshot to say: what has been filled since then is not in it.
+        """
         begun = self._begun.get(checkpoint)
-        if begun is None:
-            return 0
-        self.tell(checkpoint, self._position(checkpoint))
-        return begun.target if checkpoint in self._begun else 0
+        return 0 if begun is None else begun.target
 
     def tell(self, checkpoint: str, position: Position) -> None:
         """A view has got (at least) there."""
-        begun = self._begun.get(checkpoint)
-        if begun is not None and position >= begun.target:
-            del self._begun[checkpoint]
+        if position >= self.target(checkpoint):
+            self._filled.add(checkpoint)
 
     def shown(self, shape: Shape) -> Shape:
-        """The version whose rows are shown."""
-        if not self._begun or not self.target(shape.checkpoint):
+        """The version whose rows are shown by a snapshot that begins now."""
+        begun = self._begun.get(shape.checkpoint)
+        if begun is None or begun.older is None or shape.checkpoint in self._filled:
             return shape
-        return self._begun[shape.checkpoint].older or shape
+        self.tell(shape.checkpoint, self._position(shape.checkpoint))
+        return shape if shape.checkpoint in self._filled else begun.older

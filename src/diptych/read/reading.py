@@ -101,9 +101,8 @@ class Reading:
             at = self.used[name] = snapshot.checkpoints.get(name, 0)
             if sources.is_older(name):
                 self.older = True
-            else:
-                sources.filling.tell(name, at)
-            if at < self._after or sources.filling.target(name):
-                self.needs.append(sources.need(name, self._after))
+            is_filling = at < sources.filling.target(name)
+            if is_filling or at < self._after:
+                self.needs.append(sources.need(name, self._after, is_filling=is_filling))
         if self.needs:
             raise Lagging(self.needs)

@@ -29,7 +29,7 @@ class Need(Struct, frozen=True):
         name: Of the view that is not far enough, or of the log.
         wait: Returns when it is there.
         at: Where it is now.
-        target: Where it will have been filled for the first time; 0 where it has been.
+        target: Where it will have been filled for the first time, if that is what it lacks.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Sources:
         """Whether this is an older version of a view, shown in the place of the newer one."""
         return checkpoint in self._newer
 
-    def need(self, checkpoint: str, position: Position) -> Need:
+    def need(self, checkpoint: str, position: Position, *, is_filling: bool = False) -> Need:
         """What must happen before a view is at a position, and filled.
 
         An older version may get there because processes of the old code still fill it; or the newer
@@ -160,12 +160,8 @@ class Sources:
         if newer is not None:
             either = partial(store.wait, kept, position), partial(self._filled, newer, position)
             return Need(checkpoint, partial(_first, *either), at)
-        return Need(
-            checkpoint,
-            partial(self._filled, checkpoint, position),
-            at,
-            self.filling.target(checkpoint),
-        )
+        target = self.filling.target(checkpoint) if is_filling else 0
+        return Need(checkpoint, partial(self._filled, checkpoint, position), at, target)
 
     async def _filled(self, checkpoint: str, position: Position) -> None:
         kept, store = self._kept[checkpoint]

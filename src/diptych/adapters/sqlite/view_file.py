@@ -35,7 +35,7 @@ class ViewFile:
 
     def __init__(self, path: Path | None) -> None:
         self._place = Place(path)
-        self._open: _Open | None = None
+        self._open: tuple[Worker, Writer, GroupCommitter] | None = None
 
     @property
     def path(self) -> Path:
@@ -64,48 +64,39 @@ class ViewFile:
             await writing.close()
             self._place.leave()
             raise
-        self._open = _Open(writing, writer)
+        self._open = writing, writer, GroupCommitter(self._write, waiting=WAITING)
 
     async def close(self) -> None:
         """Waits for what was taken, then lets go of the file."""
         if self._open is not None:
-            opened, self._open = self._open, None
-            await opened.close()
+            writing, writer, committer = self._open
+            await committer.close()
+            self._open = None
+            await writing.close(writer.close)
             self._place.leave()
 
     def commit(self, commit: Commit) -> Awaitable[Committed]:
         """As a store does."""
         if self._open is None:
             raise NotOpen(str(self.path))
-        return self._open.committer.commit(commit)
+        return self._open[2].commit(commit)
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `work` in a transaction of its own."""
         if self._open is None:
             raise NotOpen(str(self.path))
-        writer = self._open.writer
-        return await self._open.writing.run(lambda: writer.transact(work))
-
-
-class _Open:
-    """What an open file holds, until all that was taken is written."""
-
-    def __init__(self, writing: Worker, writer: Writer) -> None:
-        self.writing = writing
-        self.writer = writer
-        self.committer = GroupCommitter(self._write, waiting=WAITING)
+        writing, writer, _ = self._open
+        return await writing.run(lambda: writer.transact(work))
 
     def _write(self, group: list[Pending]) -> None:
+        assert self._open is not None
+        writing, writer, committer = self._open
         commits = [commit for commit, _ in group]
 
         def done(answers: Answers, error: BaseException | None) -> None:
-            self.committer.done(group, answers if error is None else [error] * len(group))
+            committer.done(group, answers if error is None else [error] * len(group))
 
-        self.writing.begin(lambda: self.writer.write(commits), done)
-
-    async def close(self) -> None:
-        await self.committer.close()
-        await self.writing.close(self.writer.close)
+        writing.begin(lambda: writer.write(commits), done)
 
 
 class ViewsInFile(SqliteViews):
