@@ -37,6 +37,7 @@ class ReadPanel:
     Attributes:
         sources: For queries.
         inline: The checkpoints that move with each commit.
+        runners: By checkpoint.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class ReadPanel:
             )
             self._tables[place].append(tables)
             filled.append((tables, store))
-        self._runners = {
+        self.runners = {
             name: Runner(follower, log, chance) for name, (follower, _) in self._followers.items()
         }
         self.inline = list(self._folding)
@@ -131,7 +132,7 @@ class ReadPanel:
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(runner.run(), name=f"diptych {name}")
-            for name, runner in self._runners.items()
+            for name, runner in self.runners.items()
         ]
 
     async def close(self) -> None:
@@ -143,7 +144,7 @@ class ReadPanel:
 
     def failure(self, checkpoint: str) -> str | None:
         """Why a view cannot go on at the moment."""
-        runner = self._runners.get(checkpoint)
+        runner = self.runners.get(checkpoint)
         return None if runner is None else runner.failure
 
     async def catch_up(self) -> None:
@@ -154,7 +155,7 @@ class ReadPanel:
         """
         head = await self._log.head()
         for name in self.inline:
-            await self._runners[name].reached(head)
+            await self.runners[name].reached(head)
 
     async def settled(self) -> None:
         """Returns when every view has taken in the whole log."""
@@ -168,10 +169,10 @@ class ReadPanel:
         return [
             f"{self._followers[name][0].title} is at {runner.position} of {head}"
             + (f" ({runner.failure})" if runner.failure else "")
-            for name, runner in self._runners.items()
+            for name, runner in self.runners.items()
             if runner.position < head
         ]
 
     def _position(self, checkpoint: str) -> Position:
-        runner = self._runners.get(checkpoint)
+        runner = self.runners.get(checkpoint)
         return 0 if runner is None else runner.position

@@ -36,6 +36,7 @@ class Runner:
         position: How far the follower has got, as far as this process knows.
         failure: Why it cannot go on at the moment, in words; None while all is well.
         error: The same as it was raised.
+        filled: Whether it has been at the head of the log.
     """
 
     def __init__(self, follower: Follower, store: Store, chance: Chance) -> None:
@@ -45,6 +46,7 @@ class Runner:
         self.position: Position = 0
         self.failure: str | None = None
         self.error: Exception | None = None
+        self.filled = False
         self._pause = FIRST_PAUSE
         self._stepped = asyncio.Event()
 
@@ -92,5 +94,6 @@ class Runner:
                 self._pause = FIRST_PAUSE
                 self._step()
             else:
+                self.filled = True
                 self._step()
                 await news(self._store, self.position)

@@ -1,0 +1,52 @@
+"""Who is there: what a process that has a store open says of itself, for others to see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from msgspec import Struct
+
+from diptych.message import Position
+
+BEAT = 5.0
+"""Seconds between two signs of life."""
+
+SILENT = 3 * BEAT
+"""Seconds without one after which a process counts as silent."""
+
+
+class Followed(Struct, frozen=True):
+    """A view that a process keeps going, and how far it has got there.
+
+    Attributes:
+        view: Name of its checkpoint: `free-seats@1`.
+        filled: Whether it was at the head of the log since this process follows it.
+        failure: Why it cannot go on at the moment; None while all is well.
+    """
+
+    view: str
+    position: Position
+    filled: bool
+    failure: str | None = None
+
+
+@runtime_checkable
+class Attends(Protocol):
+    """A store in which processes can say that they are there. The time is the store's own."""
+
+    async def attend(self, views: Sequence[Followed]) -> None:
+        """Says that this process is there and follows these views; said again every `BEAT`.
+
+        Raises:
+            Fault: It could not be written down.
+        """
+        ...
+
+    async def leave(self) -> None:
+        """Says that this process goes, and that nothing is wrong with that.
+
+        Raises:
+            Fault: It could not be written down.
+        """
+        ...
