@@ -303,11 +303,8 @@ class _Open:
 
     async def write_alone(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Runs `work` in a transaction of its own, in its turn with the commits."""
-        await self.committer.turn()
-        try:
+        async with self.committer.own_turn():
             await self.writing.run(lambda: self.writer.transact(work))
-        finally:
-            self.committer.end_turn()
 
     @property
     def lender(self) -> Lender:
