@@ -7,10 +7,10 @@ import socket
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
 import msgspec
 
+from diptych.adapters.machine import space
 from diptych.log.inspection import Process
 from diptych.log.presence import SILENT, Followed
 
@@ -39,13 +39,6 @@ FILLED = (
 def now() -> int:
     """The machine's time in microseconds."""
     return time.time_ns() // 1000
-
-
-def space() -> str:
-    """Which numbering of processes this one's pid belongs to."""
-    with suppress(OSError):
-        return os.readlink("/proc/self/ns/pid")
-    return ""
 
 
 class Attendance:

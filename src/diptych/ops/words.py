@@ -1,0 +1,110 @@
+"""The words for how a view or a process stands, and why they are true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct
+
+from diptych.log.presence import SILENT
+
+if TYPE_CHECKING:
+    from diptych.log.inspection import Process, Standing
+
+State: TypeAlias = Literal["running", "rebuilding", "stopped", "orphaned", "unknown"]
+"""How a view stands.
+
+running: a living process keeps it going. rebuilding: the same, and it has never taken in the whole
+log. stopped: nobody keeps it going, and the last who did went of its own accord, or nobody ever did.
+orphaned: the last who did has vanished, or says nothing any more. unknown: it cannot be known.
+"""
+
+Life: TypeAlias = Literal["running", "silent", "vanished", "left", "unknown"]
+"""How a process stands. silent: it is there, or cannot be seen, and has said nothing for too long, or
+the system has frozen it. vanished: it is not there any more, and never said that it goes."""
+
+Sight: TypeAlias = "Callable[[Process], str]"
+"""How the system sees a process: ``there``, ``frozen``, ``another`` (its number was given to another
+one), ``gone``, ``elsewhere``."""
+
+_SILENT = int(SILENT * 1_000_000)
+
+
+def life(process: Process, *, now: int, sight: Sight) -> Life:
+    """How a process stands.
+
+    Args:
+        now: Microseconds.
+    """
+    if process.left is not None:
+        return "left"
+    seen = sight(process)
+    quiet = now - process.seen
+    if seen == "gone" or (seen == "another" and quiet > _SILENT):
+        return "vanished"
+    if seen == "frozen" or quiet > _SILENT:
+        return "silent"
+    if quiet < -_SILENT and seen == "elsewhere":
+        return "unknown"  # heard in the future: one of the two clocks is wrong
+    return "running"
+
+
+class Word(Struct, frozen=True, kw_only=True):
+    """A word with its reason.
+
+    Attributes:
+        since: Microseconds; None where that is not known.
+    """
+
+    state: State
+    since: int | None
+    reason: str
+
+
+def named(process: Process) -> str:
+    """How messages name a process."""
+    return f"process {process.pid} on {process.host}"
+
+
+def word(view: str, standing: Standing, lives: Mapping[str, Life]) -> Word:
+    """How a view stands.
+
+    Args:
+        view: Name of its checkpoint.
+        lives: Of all processes, by id.
+    """
+    followers = [p for p in standing.processes if any(v.view == view for v in p.views)]
+    living = [p for p in followers if lives[p.id] == "running"]
+    if living:
+        since = min(p.started for p in living)
+        by = ", ".join(named(p) for p in living)
+        filled = standing.filled.get(view)
+        if filled is None and position(view, standing) != standing.head:
+            return Word(
+                state="rebuilding", since=since, reason=f"filled for the first time by {by}"
+            )
+        return Word(state="running", since=max(since, filled or 0), reason=f"kept going by {by}")
+    doubtful = [p for p in followers if lives[p.id] == "unknown"]
+    if doubtful:
+        reason = f"{named(doubtful[0])} was heard in the future: look at the clocks"
+        return Word(state="unknown", since=None, reason=reason)
+    if not followers:
+        return Word(state="stopped", since=None, reason="no process has kept it going lately")
+    last = max(followers, key=lambda p: p.left or p.seen)
+    match lives[last.id]:
+        case "left":
+            return Word(state="stopped", since=last.left, reason=f"{named(last)} ended properly")
+        case "silent":
+            reason = f"{named(last)} says nothing any more: frozen, stuck, or cut off"
+        case _:
+            reason = f"{named(last)} vanished without a word"
+    return Word(state="orphaned", since=last.seen, reason=reason)
+
+
+def position(view: str, standing: Standing) -> int | None:
+    """Its checkpoint; where that rests elsewhere, as it was last told. None where nobody knows."""
+    if view in standing.checkpoints:
+        return standing.checkpoints[view]
+    told = [(p.seen, v.position) for p in standing.processes for v in p.views if v.view == view]
+    return max(told)[1] if told else None
