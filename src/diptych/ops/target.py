@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from diptych.errors import AppNotFound, WiringError
 
@@ -136,7 +136,7 @@ def _table(file: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise AppNotFound(f"{file}: {error.strerror}. Say --app {FORM}.") from None
     table: Any = content.get("tool", {}).get("diptych")
-    return table if isinstance(table, dict) else None
+    return cast("dict[str, Any]", table) if isinstance(table, dict) else None
 
 
 def _well_formed(given: object, where: str) -> str:
@@ -152,8 +152,7 @@ def _apps(module: Any) -> str:
     """What a module has to offer instead."""
     from diptych.app import App
 
-    names: dict[str, Any] = vars(module)
-    apps = [name for name, value in names.items() if isinstance(value, App)]
+    apps = [name for name in dir(module) if isinstance(getattr(module, name), App)]
     if apps:
         return f"It has {', '.join(apps)}: write {module.__name__}:{apps[0]}."
     return (

@@ -88,9 +88,8 @@ class Trial:
             for state in states[:STATES]:
                 given = (command, state, _context()) if route.wants_facts else (command, state)
                 events = self._call("decide", route.function, given)
-                decided: Sequence[Any] = events if isinstance(events, list) else ()
-                for event in decided:
-                    if type(event) in decider.evolves:
+                for event in _listed(events):
+                    if event.__class__ in decider.evolves:
                         self._grow(states, decider.evolves, event)
         for type_, tags in getattr(model, "tags", {}).items():
             for event in self._examples(type_, "tags", tags):
@@ -115,7 +114,7 @@ class Trial:
     def _event(self, view: View[Any], rows: dict[Any, Any], event: Any) -> None:
         given: tuple[Any, ...]
         recorded = _recorded(event)
-        split = view.splits.get(type(event))
+        split = view.splits.get(event.__class__)
         if split is not None:
             given = (event, recorded) if split.wants_facts else (event,)
             if self._call("split", split.function, given) is None:
@@ -216,8 +215,7 @@ def same(one: Any, other: Any) -> bool:
         ones, others = cast("Sequence[Any]", one), cast("Sequence[Any]", other)
         return len(ones) == len(others) and all(map(same, ones, others))
     if isinstance(one, dict):
-        left: dict[Any, Any] = one
-        right: dict[Any, Any] = other
+        left, right = cast("Mapping[Any, Any]", one), cast("Mapping[Any, Any]", other)
         return list(left) == list(right) and all(same(left[k], right[k]) for k in left)
     if isinstance(one, float):
         return one != one and other != other  # NaN
@@ -227,6 +225,11 @@ def same(one: Any, other: Any) -> bool:
     }:
         return False
     return same(inside, other.__dict__)
+
+
+def _listed(given: Any) -> Sequence[Any]:
+    """What a decision gave, if it is what it should be."""
+    return given if given.__class__ is list else ()
 
 
 def _short(value: Any) -> str:
