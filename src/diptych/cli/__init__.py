@@ -39,6 +39,7 @@ def start(words: Sequence[str]) -> int:
     if verb is None:
         return _unclear(f"there is no option {words[0]!r} by itself. See diptych --help.", words)
     try:
+        from diptych.cli.carrying_out import carry_out
         from diptych.cli.parsing import Unclear, parse
     except ImportError as error:
         return _missing(error)
@@ -46,8 +47,6 @@ def start(words: Sequence[str]) -> int:
         invocation = parse(words)
     except Unclear as error:
         return _unclear(str(error), words)
-    from diptych.cli.carrying_out import carry_out
-
     return carry_out(invocation)
 
 

@@ -8,7 +8,7 @@ from inspect import Signature
 from typing import Annotated, Any
 
 import msgspec
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from msgspec import Struct
 
 from diptych.cli.help import PROGRAM
@@ -63,10 +63,21 @@ def parse(words: Sequence[str]) -> Invocation:
         command, bound, _ = build().parse_args(
             list(words), print_error=False, exit_on_error=False, help_on_error=False
         )
+    except UnusedCliTokensError as error:
+        extra = " ".join(map(repr, error.unused_tokens or ()))
+        raise Unclear(f"{extra} is too much: options begin with '--'.") from error
     except CycloptsError as error:
-        raise Unclear(str(error)) from error
+        raise Unclear(f"{error}{_hint(error)}") from error
     invocation: Invocation = command(*bound.args, **bound.kwargs)
     return invocation
+
+
+def _hint(error: CycloptsError) -> str:
+    """What the option says of itself, where a value does not fit it."""
+    argument = error.argument
+    if argument is None or not argument.parameter.help:
+        return ""
+    return f" {argument.name}: {argument.parameter.help}"
 
 
 def completion(shell: str) -> str:

@@ -88,8 +88,7 @@ class Target:
                 raise AppNotFound(f"module {module_name!r} has no {attribute!r}. {_apps(module)}")
             found = getattr(found, part)
         if not isinstance(found, App):
-            shown = "a function" if callable(found) else f"a {type(found).__name__}"
-            raise AppNotFound(f"{self.name} is {shown}, not an App. {_apps(module)}")
+            raise AppNotFound(f"{self.name} is {_kind(found)}, not an App. {_apps(module)}")
         return found
 
     def _import(self, name: str) -> Any:
@@ -146,6 +145,12 @@ def _well_formed(given: object, where: str) -> str:
         if separator and all(part.isidentifier() for part in parts):
             return given
     raise AppNotFound(f"{where}: {given!r} names no app. Write {FORM}.")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, type):
+        return "a class"
+    return "a function" if callable(value) else f"a {type(value).__name__}"
 
 
 def _apps(module: Any) -> str:

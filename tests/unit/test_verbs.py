@@ -1,0 +1,121 @@
+"""The verb table, and what is made from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from diptych.cli.help import EXITS, text
+from diptych.cli.options import Common, Watching, options_of
+from diptych.cli.parsing import build, names, parse
+from diptych.ops.envelope import schema_text
+from diptych.ops.findings import Exit
+from diptych.ops.verbs import VERBS, AnyVerb, Risk, verb
+from docs.reference.make import page
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+GOLDEN = Path(__file__).parent / "golden" / "help.txt"
+
+each_verb = pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+
+
+def test_the_commands_are_exactly_the_verbs() -> None:
+    assert names(build()) == {verb.name for verb in VERBS}
+
+
+def test_names_are_unique_and_found() -> None:
+    assert len({verb.name for verb in VERBS}) == len(VERBS)
+    assert all(verb(one.name) is one for one in VERBS)
+
+
+@each_verb
+def test_a_command_without_options_is_complete(verb: AnyVerb) -> None:
+    assert parse(verb.name.split()).arguments == verb.arguments()
+
+
+@each_verb
+def test_what_changes_something_can_be_tried_dry_and_nothing_else(verb: AnyVerb) -> None:
+    fields = verb.arguments.__struct_fields__
+    assert ("dry_run" in fields) == (verb.risk is not Risk.READS)
+
+
+@each_verb
+def test_what_only_reads_can_be_watched_and_nothing_else(verb: AnyVerb) -> None:
+    flags = [option.flag for option in options_of(verb)]
+    assert ("--watch" in flags) == (verb.risk is Risk.READS)
+
+
+@each_verb
+def test_every_option_says_what_it_does_and_has_a_name_of_its_own(verb: AnyVerb) -> None:
+    options = options_of(verb)
+    assert [option.flag for option in options if not option.help.endswith(".")] == []
+    assert len({option.flag for option in options}) == len(options)
+
+
+@each_verb
+def test_every_result_says_how_it_ended(verb: AnyVerb) -> None:
+    assert issubclass(verb.result, Struct)
+    assert isinstance(verb.result.exit, property)
+
+
+@each_verb
+def test_every_example_is_understood(verb: AnyVerb) -> None:
+    assert verb.examples
+    for example in verb.examples:
+        assert parse(example.split()).verb is verb
+
+
+def test_options_are_read() -> None:
+    found = parse(
+        "events tail --follow --after 7 --type a --type b --limit 3 --json --app x:y".split()
+    )
+    assert (found.arguments.follow, found.arguments.after) == (True, 7)
+    assert (found.arguments.type, found.arguments.limit) == (("a", "b"), 3)
+    assert found.common == Common(app="x:y", json=True)
+    assert found.watching == Watching()
+    assert parse(["status", "--watch", "--interval=0.5"]).watching == Watching(
+        watch=True, interval=0.5
+    )
+
+
+def test_exit_statuses_are_what_they_always_were() -> None:
+    assert {exit.name: int(exit) for exit in EXITS} == {exit.name: int(exit) for exit in Exit}
+    assert {exit.name: int(exit) for exit in Exit} == {
+        "OK": 0,
+        "FINDINGS": 1,
+        "USAGE": 2,
+        "STORE": 3,
+        "WARNINGS": 4,
+        "BUG": 70,
+        "INTERRUPTED": 130,
+    }
+
+
+def test_help_is_as_it_was() -> None:
+    """To accept: write `told` into the golden file."""
+    pages = [[], *(verb.name.split() for verb in VERBS), ["events"]]
+    told = "".join(f"$ diptych {' '.join([*p, '--help'])}\n{text(p, 80)}\n" for p in pages)
+    assert told == GOLDEN.read_text()
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 100])
+def test_help_fits_the_terminal(width: int) -> None:
+    for verb in VERBS:
+        prose = [line for line in text(verb.name.split(), width).splitlines() if " " in line]
+        # What cannot be broken: an option with its value, an example.
+        fixed = [line for line in prose if line.strip().startswith(("--", "diptych", "Usage"))]
+        assert [line for line in prose if len(line) > width and line not in fixed] == []
+
+
+def test_the_reference_of_the_command_line_is_current() -> None:
+    """To accept: uv run python -m docs.reference.make"""
+    assert (REFERENCE / "cli.md").read_text() == page()
+
+
+def test_the_published_schema_is_current() -> None:
+    """To accept: uv run python -m docs.reference.make"""
+    assert (REFERENCE / "cli-envelope.schema.json").read_text() == schema_text()
+    assert len(json.loads(schema_text())["oneOf"]) == len(VERBS) + 1
