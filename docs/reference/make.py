@@ -48,6 +48,15 @@ Control characters, and marks that change the direction of writing, are escaped,
 text. `NO_COLOR=1` and pipes get no colours.
 """
 
+COMPLETION = """## Completion
+
+`diptych --completion bash` (or zsh, fish) writes a script for the shell:
+
+```sh
+diptych --completion bash > ~/.local/share/bash-completion/completions/diptych
+```
+"""
+
 
 def page() -> str:
     """docs/reference/cli.md."""
@@ -59,9 +68,7 @@ def page() -> str:
         *map(_command, VERBS),
         JSON,
         f"## Exit status\n\n| | |\n|---|---|\n{statuses}\n",
-        "## Completion\n\n`diptych --completion bash` (or zsh, fish) writes a script for the "
-        "shell:\n\n```sh\ndiptych --completion bash > ~/.local/share/bash-completion/completions/"
-        "diptych\n```\n",
+        COMPLETION,
     ]
     return "\n".join(parts)
 

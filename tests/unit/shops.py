@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SHOP = '''\
+SHOP = """\
 from dataclasses import dataclass, replace
 
 from sqlalchemy import select
@@ -62,7 +62,7 @@ app = App(
     read=[View(PlacedOrders, project, key="order")],
     answer=[how_many],
 )
-'''
+"""
 
 PYPROJECT = '[tool.diptych]\napp = "MODULE:app"\n'
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import json
 import subprocess
 import sys
@@ -22,9 +24,7 @@ NUMBERS = count()
 
 
 @pytest.fixture
-def module(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A shop in the current directory, under a module name that was never imported."""
     name = f"shop_{next(NUMBERS)}"
     shop(tmp_path, module=name)
@@ -154,6 +154,34 @@ def test_no_app_at_all_is_told_with_both_remedies(
     told = capsys.readouterr().err
     assert "[tool.diptych]" in told
     assert "--app" in told
+
+
+async def _order(module: str) -> None:
+    code = importlib.import_module(module)
+    async with code.app as app:
+        await app.execute(code.PlaceOrder("1"))
+        await app.settled()
+
+
+@pytest.mark.parametrize("columns", [20, 40, 70, 100, 200])
+def test_every_width_shows_everything(
+    columns: int,
+    module: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    asyncio.run(_order(module))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    seen: dict[str, str] = {}
+    for words in (["status"], ["views", "list"], ["doctor"], ["check"], ["events", "tail"]):
+        assert start(words) == 0
+        seen[" ".join(words)] = "".join(capsys.readouterr().out.split())
+    assert "placed-orders@1" in seen["status"]
+    assert "nothing" in seen["status"]
+    assert "order-placed" in seen["views list"]
+    assert '{"order":"1"}' in seen["events tail"]
 
 
 def test_an_unforeseen_error_is_a_bug_with_its_traceback(

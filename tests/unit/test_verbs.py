@@ -103,8 +103,8 @@ def test_help_is_as_it_was() -> None:
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 100])
 def test_help_fits_the_terminal(width: int) -> None:
-    for verb in VERBS:
-        prose = [line for line in text(verb.name.split(), width).splitlines() if " " in line]
+    for one in VERBS:
+        prose = [line for line in text(one.name.split(), width).splitlines() if " " in line]
         # What cannot be broken: an option with its value, an example.
         fixed = [line for line in prose if line.strip().startswith(("--", "diptych", "Usage"))]
         assert [line for line in prose if len(line) > width and line not in fixed] == []

@@ -15,6 +15,9 @@ from diptych.log.messages import message_type
 
 NUMBERS = (1, 2, 3, 0, 5, 10, 7, 100, 1000, -1, -5)
 WORDS = ("a", "b", "c")
+LONGER = (*WORDS, "abcd", "abcdefgh", "a@b.example")
+"""Where rules that cannot be read from the annotations refuse the short ones."""
+
 DAY = date(2026, 7, 1)
 DEPTH = 4
 """How deep a message inside a message is filled; below that lists stay empty."""
@@ -29,6 +32,7 @@ class Sampler:
 
     def __init__(self, seed: int = 1) -> None:
         self._random = random.Random(seed)
+        self._words: Sequence[str] = WORDS
         self._custom: Callable[[type], inspect.Type | None] = lambda _: None
 
     def of(self, type_: type, count: int) -> list[Any]:
@@ -44,7 +48,8 @@ class Sampler:
             raise CannotSample(str(error)) from error
         found: list[Any] = []
         problem = ""
-        for _ in range(count * 5):
+        for attempt in range(count * 10):
+            self._words = LONGER if attempt > count * 2 else WORDS
             try:
                 found.append(message.decode(msgspec.json.encode(self._value(message.form.info, 0))))
             except CannotSample:
@@ -146,7 +151,7 @@ class Sampler:
     def _text(self, info: inspect.StrType) -> str:
         if info.pattern is not None:
             raise CannotSample(f"no example of a text like {info.pattern}")
-        word: str = self._pick(WORDS)
+        word: str = self._pick(self._words)
         least = info.min_length or 0
         text = word * max(1, least)
         return text if info.max_length is None else text[: info.max_length]

@@ -150,7 +150,7 @@ def _well_formed(given: object, where: str) -> str:
 def _kind(value: object) -> str:
     if isinstance(value, type):
         return "a class"
-    return "a function" if callable(value) else f"a {type(value).__name__}"
+    return "a function" if callable(value) else f"of type {type(value).__name__}"
 
 
 def _apps(module: Any) -> str:
