@@ -110,6 +110,17 @@ def test_help_fits_the_terminal(width: int) -> None:
         assert [line for line in prose if len(line) > width and line not in fixed] == []
 
 
+def test_every_command_line_in_the_documentation_is_understood() -> None:
+    pages = [REFERENCE / "cli.md", REFERENCE.parent / "how-to" / "operate.md"]
+    lines = [line for page in pages for line in page.read_text().splitlines()]
+    commands = [line.partition("#")[0] for line in lines if line.startswith("diptych ")]
+    assert len(commands) > 10
+    for command in commands:
+        words = command.partition("|")[0].partition(">")[0].split()[1:]
+        if words[0] != "--completion":
+            parse(words)
+
+
 def test_the_reference_of_the_command_line_is_current() -> None:
     """To accept: uv run python -m docs.reference.make"""
     assert (REFERENCE / "cli.md").read_text() == page()
