@@ -82,16 +82,3 @@ class Inspection(Protocol):
     async def after(self, wanted: Wanted, *, after: Position, limit: int) -> Batch:
         """Events with position > after, ascending, at most `limit`."""
         ...
-
-
-class FileFacts(Struct, frozen=True, kw_only=True):
-    """What the file system says of a store that is a file.
-
-    Attributes:
-        size: Bytes of the file; None where there is none.
-        wal: Bytes of its write-ahead log; None where there is none.
-    """
-
-    path: str
-    size: int | None
-    wal: int | None

@@ -23,18 +23,21 @@ def unread(wiring: Wiring) -> Iterator[Finding]:
 
 
 def _events(wiring: Wiring) -> Iterator[Finding]:
-    written = {type_: model for model in wiring.models for type_ in model.events}
+    written: dict[type, list[Any]] = {}
+    for model in wiring.models:
+        for type_ in model.events:
+            written.setdefault(type_, []).append(model)
     taken: dict[type, Any] = {}
     for read in wiring.reads:
         events: Sequence[type] = getattr(read, "events", ())
         taken.update((type_, read) for type_ in events if wiring.codec.knows(type_))
-    for type_, model in written.items():
-        if type_ not in taken:
+    for type_, models in written.items():
+        if type_ not in taken and len(models) == 1:
             yield Finding(
                 code="unread-event",
                 severity="warning",
                 subject=type_.__qualname__,
-                message=f"{model!r} writes it, and no view takes it",
+                message=f"nobody but {models[0]!r} takes it: no view, no other model",
                 remedy="Let a view take it, or leave it out if nobody needs to know.",
             )
     for type_, read in taken.items():
