@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from diptych.cli.help import EXITS, effect
-from diptych.cli.options import Option, options_of
+from diptych.cli.options import Option, options_of, typed
 from diptych.ops.envelope import schema_text
 from diptych.ops.verbs import VERBS, AnyVerb
 
@@ -87,10 +87,9 @@ def _command(verb: AnyVerb) -> str:
 
 
 def _option(option: Option) -> str:
-    typed = option.flag if option.value is None else f"{option.flag} {option.value}"
-    typed = typed.replace("|", "\\|")
+    shown = typed(option).replace("|", "\\|")
     default = "" if option.default in (None, False, "", ()) else f" Default: {option.default}."
-    return f"| `{typed}` | {option.help}{default} |"
+    return f"| `{shown}` | {option.help}{default} |"
 
 
 if __name__ == "__main__":

@@ -154,6 +154,8 @@ class Running:
             self._stack.push_async_callback(self.panel.close)
             for type_, opener in self._provide.items():
                 self._provided[type_] = await self._stack.enter_async_context(opener())
+            if self._presence is not None:
+                await self._presence.hear()
         except BaseException:
             await self._stack.aclose()
             raise

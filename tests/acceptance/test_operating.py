@@ -28,7 +28,6 @@ async def main():
     async with shop.app as app:
         for number in sys.argv[1:]:
             await app.execute(shop.PlaceOrder(number))
-        await app.settled()
 
 asyncio.run(main())
 """
@@ -166,6 +165,32 @@ def test_a_process_that_has_not_been_heard_for_long_is_silent(here: Path) -> Non
         connection.close()
         assert view(here)["state"] == "orphaned"
         process.send_signal(signal.SIGCONT)
+
+
+def test_a_view_is_paused_and_resumed(here: Path) -> None:
+    order(here, "1")
+    with running(here):
+        until(lambda: view(here)["state"] == "running")
+        words = ("views", "pause", "placed-orders", "--minutes", "5", "--reason", "a migration")
+        planned = answered(here, *words, "--dry-run")["result"]
+        assert (planned["view"], planned["done"]) == ("placed-orders@1", "would be paused")
+        assert view(here)["pause"] is None
+        done = answered(here, *words, "--by", "ann")["result"]
+        assert (done["done"], done["by"]) == ("paused", "ann")
+        until(lambda: view(here)["state"] == "paused")
+        order(here, "2")  # another process, which hears of it as it starts
+        found = view(here)
+        assert (found["state"], found["lag_events"]) == ("paused", 1)
+        assert found["pause"]["reason"] == "a migration"
+        assert "paused by ann: a migration" in diptych(here, "status").stdout
+        assert answered(here, "views", "resume", "placed-orders")["result"]["done"] == "resumed"
+        until(lambda: view(here)["position"] == 2)
+        until(lambda: view(here)["state"] == "running")
+        again = answered(here, "views", "resume", "placed-orders@1")["result"]
+        assert again["done"] == "was not paused"
+    nothing = diptych(here, "views", "pause", "placed-order", "--reason", "x")
+    assert nothing.returncode == 1
+    assert "Did you mean 'placed-orders'?" in nothing.stderr
 
 
 def test_a_view_that_cannot_go_on_says_so_and_fails_the_status(here: Path) -> None:

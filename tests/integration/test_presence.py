@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from diptych import App
-from diptych.adapters.opening import build_inspection
-from diptych.errors import StoreUnavailable
+from diptych.adapters.opening import build_inspection, build_pausing
+from diptych.errors import ForeignStore, NotSettled, Stale, StoreUnavailable
 from diptych.log.inspection import Process, Standing
+from diptych.log.pauses import Pause
 from diptych.log.presence import SILENT, Followed
 from diptych.subscription.presence import Presence
 from tests.integration.dumps import path_of
-from tests.integration.pots import Put, bank
+from tests.integration.pots import Put, TotalOf, bank
+from tests.integration.test_inline_views import inline_bank
 
 
 async def seen(file: str) -> Standing:
@@ -125,6 +128,74 @@ async def test_a_store_that_cannot_be_written_stops_nothing(
     await presence.leave()
     assert store.left == 1
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+async def test_a_view_that_somebody_paused_stands_still_until_its_time_is_over(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diptych.subscription.presence.TICK", 0.01)
+    pausing = build_pausing(file)
+    assert pausing is not None
+    async with bank(file) as app:
+        await opened(app)
+    await pausing.pause(until("total@1", 3600), context="bank")
+    async with bank(file) as app:  # it is paused from the first moment on
+        receipt = await app.execute(Put("a", 1))
+        with pytest.raises(Stale, match="paused by ann: migration"):
+            await app.ask(TotalOf("a"), after=receipt, timeout=0.3)
+        with pytest.raises(NotSettled, match="paused by ann"):
+            await app.settled(timeout=0.1)
+        (process,) = await heard(file, 0)
+        while not (process.views[0].paused and process.views[0].position):
+            (process,) = await heard(file, 0)
+        assert process.views[0].position == 1
+        await pausing.pause(until("total@1", 0.2), context="bank")
+        assert (await app.ask(TotalOf("a"), after=receipt, timeout=30)).amount == 2
+        await pausing.pause(until("total@1", 3600), context="bank")
+        ended = await pausing.resume("total@1", context="bank")
+        assert ended is not None
+        assert await pausing.resume("total@1", context="bank") is None
+        await app.execute(Put("a", 1))
+        await app.settled(timeout=30)
+
+
+def until(view: str, seconds: float) -> Pause:
+    since = time.time_ns() // 1000
+    end = since + int(seconds * 1_000_000)
+    return Pause(view=view, by="ann", reason="migration", since=since, until=end)
+
+
+async def test_a_pause_is_written_into_a_store_of_that_context_only(
+    file: str, tmp_path: Path
+) -> None:
+    pausing = build_pausing(file)
+    assert pausing is not None
+    with pytest.raises(StoreUnavailable, match="there is no such file"):
+        await pausing.pause(until("total@1", 60), context="bank")
+    assert list(tmp_path.iterdir()) == []
+    async with bank(file) as app:
+        await app.execute(Put("a", 1))
+    with pytest.raises(ForeignStore, match="belongs to context 'bank'"):
+        await pausing.pause(until("total@1", 60), context="shop")
+    assert (await seen(file)).pauses == {}
+    connection = sqlite3.connect(path_of(file))
+    connection.execute("DROP TABLE diptych_pauses")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreUnavailable, match="Start the app once"):
+        await pausing.resume("total@1", context="bank")
+    assert (await seen(file)).pauses == {}
+
+
+async def test_an_inline_view_cannot_stand_still(file: str) -> None:
+    pausing = build_pausing(file)
+    assert pausing is not None
+    async with bank(file) as app:
+        await app.execute(Put("a", 1))
+    await pausing.pause(until("total@1", 3600), context="bank")
+    async with inline_bank(file) as app:
+        await app.execute(Put("a", 1))
+        await app.settled(timeout=30)
 
 
 def test_a_beat_may_be_missed_twice_before_a_process_counts_as_silent() -> None:

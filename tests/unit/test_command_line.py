@@ -114,7 +114,11 @@ def test_options_of_every_command_may_stand_before_it(
 def test_every_command_answers_in_the_published_form(
     verb: str, module: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["--dry-run"] if verb == "run" else []
+    more = {
+        "run": ["--dry-run"],
+        "views pause": ["placed-orders", "--reason", "trying"],
+        "views resume": ["placed-orders"],
+    }.get(verb, [])
     status = start([*verb.split(), *more, "--json"])
     (envelope,) = envelopes(capsys.readouterr().out)
     assert envelope["verb"] == verb
@@ -123,7 +127,17 @@ def test_every_command_answers_in_the_published_form(
     assert (envelope["result"] is None) != (envelope["error"] is None)
 
 
-@pytest.mark.parametrize("verb", ["status", "views list", "events tail"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "status",
+        "views list",
+        "events tail",
+        "views pause placed-orders --reason x",
+        "views resume placed-orders",
+        "views resume placed-orders --dry-run",
+    ],
+)
 def test_a_missing_store_is_told_as_such_and_not_made(
     verb: str, module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -117,6 +117,7 @@ def store(**changes: Any) -> Standing:
         "head_time": 1_800_000_000_000_000,
         "checkpoints": {},
         "filled": {},
+        "pauses": {},
         "oldest": {},
         "processes": (),
     }

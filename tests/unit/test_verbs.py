@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from diptych.cli.help import EXITS, text
 from diptych.cli.options import Common, Watching, options_of
-from diptych.cli.parsing import build, names, parse
+from diptych.cli.parsing import Unclear, build, names, parse
 from diptych.ops.envelope import schema_text
 from diptych.ops.findings import Exit
 from diptych.ops.verbs import VERBS, AnyVerb, Risk, verb
@@ -32,8 +33,16 @@ def test_names_are_unique_and_found() -> None:
 
 
 @each_verb
-def test_a_command_without_options_is_complete(verb: AnyVerb) -> None:
-    assert parse(verb.name.split()).arguments == verb.arguments()
+def test_a_command_is_complete_with_what_it_cannot_do_without(verb: AnyVerb) -> None:
+    needed = [option for option in options_of(verb) if option.required]
+    words = verb.name.split()
+    for option in needed:
+        words += ["x"] if option.positional else [option.flag, "x"]
+    found = parse(words)
+    assert found.arguments == verb.arguments(**{option.name: "x" for option in needed})
+    for count in range(len(verb.name.split()), len(words)):
+        with pytest.raises(Unclear, match="requires an argument"):
+            parse(words[:count])
 
 
 @each_verb
@@ -116,7 +125,7 @@ def test_every_command_line_in_the_documentation_is_understood() -> None:
     commands = [line.partition("#")[0] for line in lines if line.startswith("diptych ")]
     assert len(commands) > 10
     for command in commands:
-        words = command.partition("|")[0].partition(">")[0].split()[1:]
+        words = shlex.split(command.partition("|")[0].partition(">")[0])[1:]
         if words[0] != "--completion":
             parse(words)
 
@@ -129,4 +138,5 @@ def test_the_reference_of_the_command_line_is_current() -> None:
 def test_the_published_schema_is_current() -> None:
     """To accept: uv run python -m docs.reference.make"""
     assert (REFERENCE / "cli-envelope.schema.json").read_text() == schema_text()
-    assert len(json.loads(schema_text())["oneOf"]) == len(VERBS) + 1
+    alternatives = json.loads(schema_text())["oneOf"]
+    assert len(alternatives) == len({verb.result for verb in VERBS}) + 1

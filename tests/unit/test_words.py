@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.log.inspection import Process, Standing
+from diptych.log.pauses import Pause
 from diptych.log.presence import SILENT, Followed
 from diptych.ops.words import Life, State, life, position, word
 
@@ -38,6 +39,7 @@ def standing(*processes: Process, checkpoint: int | None = HEAD, **changes: Any)
         "head_time": NOW,
         "checkpoints": {} if checkpoint is None else {"seats@1": checkpoint},
         "filled": {"seats@1": NOW - 50 * SECOND},
+        "pauses": {},
         "oldest": {},
         "processes": processes,
     }
@@ -96,6 +98,26 @@ def test_a_view_is_rebuilding_until_it_has_taken_in_the_whole_log_once() -> None
     assert state(behind) == "rebuilding"
     assert state(standing(process(), checkpoint=3)) == "running"  # it lags, that is another matter
     assert state(standing(process(), filled={})) == "running"  # it is there, not yet told
+
+
+PAUSE = Pause(view="seats@1", by="ann", reason="migration", since=NOW - 5, until=NOW + 5)
+
+
+def test_a_view_is_paused_once_everybody_who_runs_it_stands_still() -> None:
+    still = process("a", views=(Followed("seats@1", 3, False, paused=True),))
+    going = process("b", views=(Followed("seats@1", 3, False),))
+    pauses = {"seats@1": PAUSE}
+    found = word("seats@1", standing(still, pauses=pauses), {"a": "running"})
+    assert (found.state, found.since) == ("paused", NOW - 5)
+    assert found.reason == "paused by ann: migration"
+    assert state(standing(still, going, pauses=pauses)) == "running"
+    assert state(standing(still)) == "running"  # its time is over; it goes on in a moment
+
+
+def test_a_pause_of_a_view_that_nobody_runs_does_not_change_its_word() -> None:
+    assert state(standing(pauses={"seats@1": PAUSE})) == "stopped"
+    gone = standing(process(), pauses={"seats@1": PAUSE})
+    assert state(gone, p="gone") == "orphaned"
 
 
 def test_nobody_rebuilds_a_view_that_nobody_follows() -> None:

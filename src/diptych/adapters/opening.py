@@ -9,6 +9,7 @@ from pathlib import Path
 
 from diptych.errors import WiringError
 from diptych.log.inspection import Inspection
+from diptych.log.pauses import Pausing
 from diptych.log.port import Store
 from diptych.read.port import ViewStore
 
@@ -104,3 +105,13 @@ def build_inspection(url: str) -> Inspection | None:
     from diptych.adapters.sqlite.inspecting import SqliteInspection
 
     return SqliteInspection(path)
+
+
+def build_pausing(url: str) -> Pausing | None:
+    """What pauses views from outside; None where nobody can (a store in memory)."""
+    path = file_of(url)
+    if path is None:
+        return None
+    from diptych.adapters.sqlite.pausing import SqlitePausing
+
+    return SqlitePausing(path)

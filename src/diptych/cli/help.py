@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from textwrap import fill
 
-from diptych.cli.options import Option, options_of
+from diptych.cli.options import Option, options_of, typed
 from diptych.ops.findings import Exit
 from diptych.ops.verbs import VERBS, AnyVerb, Risk
 
@@ -78,7 +78,7 @@ def _leading(words: Sequence[str]) -> list[str]:
 
 def _page(usage: str, verbs: Iterable[AnyVerb], width: int) -> str:
     commands = [(verb.name, f"{verb.summary}.") for verb in verbs]
-    every = [(_typed(option), option.help) for option in options_of(VERBS[0]) if option.common]
+    every = [(typed(option), option.help) for option in options_of(VERBS[0]) if option.common]
     intro = _wrapped(
         "Commands for an app made with diptych. The app is what [tool.diptych] in the nearest "
         'pyproject.toml names (app = "module:attribute"), or --app.',
@@ -97,10 +97,10 @@ def _page(usage: str, verbs: Iterable[AnyVerb], width: int) -> str:
 
 def _command(verb: AnyVerb, width: int) -> str:
     options = options_of(verb)
-    own = [(_typed(one), _explained(one)) for one in options if not one.common]
-    common = [(_typed(one), _explained(one)) for one in options if one.common]
+    own = [(typed(one), _explained(one)) for one in options if not one.common]
+    common = [(typed(one), _explained(one)) for one in options if one.common]
     parts = [
-        f"Usage: {PROGRAM} {verb.name} [OPTIONS]",
+        f"Usage: {PROGRAM} {usage(verb)} [OPTIONS]",
         f"{_wrapped(f'{verb.summary}.', width)}\n\n{_wrapped(verb.details, width)}",
     ]
     if own:
@@ -111,6 +111,12 @@ def _command(verb: AnyVerb, width: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def usage(verb: AnyVerb) -> str:
+    """The command with what it cannot do without."""
+    needed = [typed(option) for option in options_of(verb) if option.required]
+    return " ".join([verb.name, *needed])
+
+
 def effect(verb: AnyVerb) -> str:
     """What it does to the world, and who may do it."""
     does = {
@@ -119,10 +125,6 @@ def effect(verb: AnyVerb) -> str:
         Risk.RUNS: "Runs until it is told to stop.",
     }
     return f"{does[verb.risk]} For the role {verb.role.value}, and those above."
-
-
-def _typed(option: Option) -> str:
-    return option.flag if option.value is None else f"{option.flag} {option.value}"
 
 
 def _explained(option: Option) -> str:

@@ -20,6 +20,8 @@ class Option(Struct, frozen=True, kw_only=True):
         value: What stands for its value in help; None for a switch.
         choices: All values there are; none where that is open.
         common: Whether it is one that the command line adds.
+        required: Whether it must be given.
+        positional: Whether it is given by its place, without a flag.
     """
 
     name: str
@@ -29,11 +31,13 @@ class Option(Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...]
     help: str
     common: bool = False
+    required: bool = False
+    positional: bool = False
 
     @property
     def flag(self) -> str:
-        """As it is typed."""
-        return f"--{self.name.replace('_', '-')}"
+        """As it is typed, without its value."""
+        return self.name.upper() if self.positional else f"--{self.name.replace('_', '-')}"
 
 
 class Common(Struct, frozen=True, kw_only=True):
@@ -62,24 +66,35 @@ class Watching(Struct, frozen=True, kw_only=True):
 
 def options_of(verb: AnyVerb) -> tuple[Option, ...]:
     """Its own first, then those that every such command has."""
-    own = _read(verb.arguments, common=False)
+    own = _read(verb.arguments, common=False, positional=verb.positional)
     watching = _read(Watching, common=True) if verb.risk is Risk.READS else ()
     return (*own, *watching, *_read(Common, common=True))
 
 
-def _read(struct: type[Struct], *, common: bool) -> tuple[Option, ...]:
+def typed(option: Option) -> str:
+    """As it is typed, with what stands for its value."""
+    return option.flag if option.value is None else f"{option.flag} {option.value}"
+
+
+def _read(
+    struct: type[Struct], *, common: bool, positional: tuple[str, ...] = ()
+) -> tuple[Option, ...]:
     plain = get_type_hints(struct)
     described = get_type_hints(struct, include_extras=True)
-    defaults = dict(zip(struct.__struct_fields__, struct.__struct_defaults__, strict=True))
+    given = struct.__struct_defaults__
+    missing = [NODEFAULT] * (len(struct.__struct_fields__) - len(given))
+    defaults = dict(zip(struct.__struct_fields__, (*missing, *given), strict=True))
     return tuple(
         Option(
             name=name,
             type=plain[name],
             default=None if defaults[name] is NODEFAULT else defaults[name],
-            value=None if plain[name] is bool else _value(name, plain[name]),
+            value=None if plain[name] is bool or name in positional else _value(name, plain[name]),
             choices=get_args(plain[name]) if get_origin(plain[name]) is Literal else (),
             help=_description(described[name]),
             common=common,
+            required=defaults[name] is NODEFAULT,
+            positional=name in positional,
         )
         for name in struct.__struct_fields__
     )

@@ -96,8 +96,9 @@ def completion(shell: str) -> str:
 def _function(verb: AnyVerb) -> Callable[..., Invocation]:
     options = options_of(verb)
 
-    def command(**given: Any) -> Invocation:
+    def command(*placed: Any, **given: Any) -> Invocation:
         values = {option.name: option.default for option in options} | given
+        values |= zip(verb.positional, placed, strict=False)
 
         def of(struct: type[Struct]) -> Any:
             fields = struct.__struct_fields__
@@ -116,9 +117,12 @@ def _function(verb: AnyVerb) -> Callable[..., Invocation]:
 
 def _slot(option: Option) -> Slot:
     annotation: Any = Annotated[
-        option.type, Parameter(name=option.flag, help=option.help, negative=())
+        option.type,
+        Parameter(name=None if option.positional else option.flag, help=option.help, negative=()),
     ]
-    return Slot(option.name, Slot.KEYWORD_ONLY, default=option.default, annotation=annotation)
+    kind = Slot.POSITIONAL_ONLY if option.positional else Slot.KEYWORD_ONLY
+    default = Slot.empty if option.required else option.default
+    return Slot(option.name, kind, default=default, annotation=annotation)
 
 
 def _checked(struct: type[Struct], values: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from diptych.ops.check import Check
 from diptych.ops.doctor import Diagnosis
 from diptych.ops.envelope import shown
 from diptych.ops.findings import Finding
+from diptych.ops.pausing import ViewPause
 from diptych.ops.serve import Run
 from diptych.ops.status import Status
 from diptych.ops.tail import Tail
@@ -26,6 +27,7 @@ STYLES = {
     "running": "green",
     "ok": "green",
     "rebuilding": "cyan",
+    "paused": "cyan",
     "left": "dim",
     "stopped": "yellow",
     "silent": "yellow",
@@ -50,6 +52,7 @@ def render(result: Any, console: Console) -> None:
         Status: _status,
         Tail: _tail,
         ViewList: _views,
+        ViewPause: _pause,
     }
     writers[type(result)](result, console)
 
@@ -127,9 +130,19 @@ def _status(status: Status, console: Console) -> None:
         line(console, "no process has the store open, or had it lately")
 
 
+def _pause(found: ViewPause, console: Console) -> None:
+    if found.until is None:
+        line(console, f"{found.view} {found.done}")
+        return
+    left = _span((found.until - datetime.now(UTC)).total_seconds())
+    until = f"until {found.until:%Y-%m-%d %H:%M:%S}Z, {left}"
+    line(console, f"{found.view} {found.done} ({until}) by {found.by}: {found.reason}")
+
+
 def _why(view: Any) -> Cell:
     wired = "" if view.wired else " (not in this app's code)"
-    return f"{view.reason}{wired}", "dim"
+    until = f", until {view.pause.until:%H:%M:%S}Z" if view.pause is not None else ""
+    return f"{view.reason}{until}{wired}", "dim"
 
 
 def _views(found: ViewList, console: Console) -> None:

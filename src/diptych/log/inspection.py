@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from diptych.log.pauses import Pause
 from diptych.log.port import Batch
 from diptych.log.presence import Followed
 from diptych.message import Position
@@ -40,6 +41,7 @@ class Standing(Struct, frozen=True, kw_only=True):
         head_time: When the last event was decided (microseconds); None for an empty log.
         checkpoints: Of the views whose checkpoints rest in this store.
         filled: When each view first had taken in the whole log, as far as that was told.
+        pauses: Those that have not ended, by view.
         oldest: By position, when the first event after it was decided; for all positions of views.
     """
 
@@ -49,6 +51,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     head_time: int | None
     checkpoints: Mapping[str, Position]
     filled: Mapping[str, int]
+    pauses: Mapping[str, Pause]
     oldest: Mapping[Position, int]
     processes: Sequence[Process]
 

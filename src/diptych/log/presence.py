@@ -23,12 +23,14 @@ class Followed(Struct, frozen=True):
         view: Name of its checkpoint: `free-seats@1`.
         filled: Whether it was at the head of the log since this process follows it.
         failure: Why it cannot go on at the moment; None while all is well.
+        paused: Whether it stands still because somebody wants it so.
     """
 
     view: str
     position: Position
     filled: bool
     failure: str | None = None
+    paused: bool = False
 
 
 @runtime_checkable

@@ -93,29 +93,27 @@ def shown(text: object) -> str:
 
 
 def schema(verbs: Iterable[AnyVerb]) -> dict[str, Any]:
-    """The JSON schema of all answers: one alternative for each verb."""
-    verbs = list(verbs)
+    """The JSON schema of all answers: one alternative for each type of result."""
+    names: dict[Any, list[str]] = {}
+    for verb in verbs:
+        names.setdefault(verb.result, []).append(verb.name)
     generic: Any = Envelope
-    types = [generic[verb.result] for verb in verbs]
     forms, components = msgspec.json.schema_components(
-        [*types, Envelope[None]], ref_template="#/$defs/{name}"
+        [generic[result] for result in (*names, None)], ref_template="#/$defs/{name}"
     )
-    alternatives: list[dict[str, Any]] = []
     for component in components.values():
         if "description" in component:
             component["description"] = cleandoc(component["description"])
-    for verb, form in zip([*verbs, None], forms, strict=True):
-        name = form["$ref"].rpartition("/")[2]
-        its = components[name]
-        its["properties"]["verb"] = {"const": verb.name} if verb else {"type": "null"}
+    for form, its_verbs in zip(forms, (*names.values(), None), strict=True):
+        its = components[form["$ref"].rpartition("/")[2]]
+        its["properties"]["verb"] = {"enum": its_verbs} if its_verbs else {"type": "null"}
         its["properties"]["diptych"] = {"const": FORMAT}
         its["required"] = list(its["properties"])
         its["additionalProperties"] = False
-        alternatives.append(form)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What diptych answers with --json",
-        "oneOf": alternatives,
+        "oneOf": list(forms),
         "$defs": components,
     }
 

@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from diptych.ops.target import Target
 
 
+class PauseStatus(Struct, frozen=True, kw_only=True):
+    """Somebody wants a view to stand still.
+
+    Attributes:
+        until: When it goes on by itself.
+    """
+
+    by: str
+    reason: str
+    since: datetime
+    until: datetime
+
+
 class ViewStatus(Struct, frozen=True, kw_only=True):
     """How a view stands.
 
@@ -27,6 +40,7 @@ class ViewStatus(Struct, frozen=True, kw_only=True):
         lag_events: Head minus position.
         lag_seconds: Age of the oldest event that it has not taken in; 0 where there is none.
         failure: Why it cannot go on at the moment.
+        pause: Who wants it to stand still, also where nobody runs it; null where nobody does.
         wired: Whether it is in the app's code; an older version may be in the store only.
     """
 
@@ -41,6 +55,7 @@ class ViewStatus(Struct, frozen=True, kw_only=True):
     lag_events: int | None
     lag_seconds: float | None
     failure: str | None
+    pause: PauseStatus | None
 
 
 class ProcessStatus(Struct, frozen=True, kw_only=True):
@@ -131,6 +146,7 @@ def _unseen(app: App) -> Status:
                 lag_events=None,
                 lag_seconds=None,
                 failure=None,
+                pause=None,
             )
             for row, shape in app.wiring.shapes.items()
         ),
@@ -207,9 +223,26 @@ def _views(
                 lag_events=standing.head - (at or 0),
                 lag_seconds=0.0 if behind is None else max(0.0, (now - behind) / 1_000_000),
                 failure=_failure(checkpoint, standing, lives),
+                pause=_pause(checkpoint, standing),
             )
         )
     return tuple(found)
+
+
+def _pause(checkpoint: str, standing: Standing) -> PauseStatus | None:
+    from diptych.log.codec import from_micros
+
+    found = standing.pauses.get(checkpoint)
+    return (
+        None
+        if found is None
+        else PauseStatus(
+            by=found.by,
+            reason=found.reason,
+            since=from_micros(found.since),
+            until=from_micros(found.until),
+        )
+    )
 
 
 def _failure(checkpoint: str, standing: Standing, lives: dict[str, Life]) -> str | None:

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from diptych.ops.check import Check
 from diptych.ops.doctor import Diagnosis
 from diptych.ops.findings import Exit
+from diptych.ops.pausing import ViewPause
 from diptych.ops.serve import Run
 from diptych.ops.status import Status
 from diptych.ops.tail import Tail
@@ -59,6 +60,7 @@ class Verb(Struct, Generic[A, R], frozen=True, kw_only=True):
         summary: One line, without a full stop.
         details: Paragraphs.
         arguments: A Struct; its fields are the arguments, each with a description and a default.
+        positional: Those of them that are given by place, in order.
         do: Does it; gives one result, or several as they come.
         examples: Command lines, without the program's name.
     """
@@ -71,6 +73,7 @@ class Verb(Struct, Generic[A, R], frozen=True, kw_only=True):
     risk: Risk
     role: Role
     do: Callable[[Target, A], AsyncGenerator[R, None]]
+    positional: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
 
@@ -106,6 +109,30 @@ class CheckArguments(Struct, frozen=True, kw_only=True):
 
 class DoctorArguments(Struct, frozen=True, kw_only=True):
     strict: Strict = False
+
+
+View = Annotated[
+    str, Meta(description="The view, as views list names it; with or without its version.")
+]
+
+
+class PauseArguments(Struct, frozen=True, kw_only=True):
+    view: View
+    reason: Annotated[
+        str, Meta(min_length=1, max_length=500, description="Why, for whoever looks at it.")
+    ]
+    minutes: Annotated[
+        int, Meta(ge=1, le=1440, description="After how long it goes on by itself.")
+    ] = 10
+    by: Annotated[
+        str | None, Meta(description="Who wants it; by default the user of this machine.")
+    ] = None
+    dry_run: DryRun = False
+
+
+class ResumeArguments(Struct, frozen=True, kw_only=True):
+    view: View
+    dry_run: DryRun = False
 
 
 class TailArguments(Struct, frozen=True, kw_only=True):
@@ -148,6 +175,25 @@ async def _views(target: Target, _: Nothing) -> AsyncGenerator[ViewList, None]:
     from diptych.ops.views import list_views
 
     yield await list_views(target)
+
+
+async def _pause(target: Target, asked: PauseArguments) -> AsyncGenerator[ViewPause, None]:
+    from diptych.ops.pausing import pause
+
+    yield await pause(
+        target,
+        view=asked.view,
+        minutes=asked.minutes,
+        reason=asked.reason,
+        by=asked.by,
+        dry_run=asked.dry_run,
+    )
+
+
+async def _resume(target: Target, asked: ResumeArguments) -> AsyncGenerator[ViewPause, None]:
+    from diptych.ops.pausing import resume
+
+    yield await resume(target, view=asked.view, dry_run=asked.dry_run)
 
 
 async def _tail(target: Target, asked: TailArguments) -> AsyncGenerator[Tail, None]:
@@ -202,10 +248,11 @@ VERBS: tuple[AnyVerb, ...] = (
     Verb(
         name="status",
         summary="Show how the log, the views and the processes stand",
-        details="A view is running (a living process keeps it going), rebuilding (the same, and it "
-        "has never taken in the whole log), stopped (nobody keeps it going, properly), orphaned "
-        "(whoever did has vanished, or says nothing any more) or unknown. Starts nothing and "
-        "changes no file. Exit status 1 where a view is orphaned or cannot go on.",
+        details="A view is running (a living process keeps it going), paused (it would, but "
+        "somebody wants it to stand still), rebuilding (it is kept going, and has never taken in "
+        "the whole log), stopped (nobody keeps it going, properly), orphaned (whoever did has "
+        "vanished, or says nothing any more) or unknown. Starts nothing and changes no file. Exit "
+        "status 1 where a view is orphaned or cannot go on.",
         arguments=Nothing,
         result=Status,
         risk=Risk.READS,
@@ -223,6 +270,35 @@ VERBS: tuple[AnyVerb, ...] = (
         role=Role.VIEWER,
         do=_views,
         examples=("views list",),
+    ),
+    Verb(
+        name="views pause",
+        summary="Let a view stand still for a while",
+        details="The processes that keep it going hear of it within a second or two, and those "
+        "that start later as they start. It goes on by itself when the time is over. Questions "
+        "that need it to be fresher wait, and then are told that it is stale.",
+        arguments=PauseArguments,
+        positional=("view",),
+        result=ViewPause,
+        risk=Risk.CHANGES,
+        role=Role.OPERATOR,
+        do=_pause,
+        examples=(
+            "views pause free-seats --reason migration",
+            "views pause free-seats --minutes 60 --reason migration --dry-run",
+        ),
+    ),
+    Verb(
+        name="views resume",
+        summary="Let a paused view go on before its time",
+        details="Where it is not paused, nothing is done, and nothing is wrong.",
+        arguments=ResumeArguments,
+        positional=("view",),
+        result=ViewPause,
+        risk=Risk.CHANGES,
+        role=Role.OPERATOR,
+        do=_resume,
+        examples=("views resume free-seats",),
     ),
     Verb(
         name="events tail",

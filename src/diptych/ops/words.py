@@ -12,10 +12,11 @@ from diptych.log.presence import SILENT
 if TYPE_CHECKING:
     from diptych.log.inspection import Process, Standing
 
-State: TypeAlias = Literal["running", "rebuilding", "stopped", "orphaned", "unknown"]
+State: TypeAlias = Literal["running", "paused", "rebuilding", "stopped", "orphaned", "unknown"]
 """How a view stands.
 
-running: a living process keeps it going. rebuilding: the same, and it has never taken in the whole
+running: a living process keeps it going. paused: it would, but stands still because somebody wants it
+so. rebuilding: the same, and it has never taken in the whole
 log. stopped: nobody keeps it going, and the last who did went of its own accord, or nobody ever did.
 orphaned: the last who did has vanished, or says nothing any more. unknown: it cannot be known.
 """
@@ -80,6 +81,10 @@ def word(view: str, standing: Standing, lives: Mapping[str, Life]) -> Word:
         since = min(p.started for p in living)
         by = ", ".join(named(p) for p in living)
         filled = standing.filled.get(view)
+        pause = standing.pauses.get(view)
+        if pause is not None and all(v.paused for p in living for v in p.views if v.view == view):
+            reason = f"paused by {pause.by}: {pause.reason}"
+            return Word(state="paused", since=pause.since, reason=reason)
         if filled is None and position(view, standing) != standing.head:
             return Word(
                 state="rebuilding", since=since, reason=f"filled for the first time by {by}"

@@ -37,6 +37,7 @@ class Runner:
         failure: Why it cannot go on at the moment, in words; None while all is well.
         error: The same as it was raised.
         filled: Whether it has been at the head of the log.
+        paused: Why it stands still at somebody's wish, in words; None while it does not.
     """
 
     def __init__(self, follower: Follower, store: Store, chance: Chance) -> None:
@@ -47,6 +48,7 @@ class Runner:
         self.failure: str | None = None
         self.error: Exception | None = None
         self.filled = False
+        self.paused: str | None = None
         self._pause = FIRST_PAUSE
         self._stepped = asyncio.Event()
 
@@ -60,6 +62,15 @@ class Runner:
             if self.error is not None:
                 raise copy(self.error)
             await self._stepped.wait()
+
+    def pause(self, reason: str | None) -> None:
+        """From its next batch on it stands still; with None it goes on.
+
+        One that moves with the commits cannot stand still.
+        """
+        if not self._follower.moves_by_itself and reason != self.paused:
+            self.paused = reason
+            self._step()
 
     def _step(self) -> None:
         """Tells those who wait that something has changed."""
@@ -83,6 +94,8 @@ class Runner:
 
     async def _follow(self) -> None:
         while True:
+            while self.paused is not None:
+                await self._stepped.wait()
             if self._follower.moves_by_itself:
                 self.position = await self._follower.checkpoint()
             batch = await self._store.read_all(

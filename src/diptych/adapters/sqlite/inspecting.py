@@ -20,11 +20,13 @@ from urllib.parse import quote
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import Guard, fault, refuse_foreign
 from diptych.adapters.sqlite.lane import SELECT_CHECKPOINTS
+from diptych.adapters.sqlite.pausing import pauses
 from diptych.adapters.sqlite.presence import processes
 from diptych.adapters.sqlite.reading import LONGEST, read_events
 from diptych.adapters.sqlite.store import WINDOW
 from diptych.errors import ForeignStore, StoreUnavailable
 from diptych.log.inspection import Process, Standing, Wanted
+from diptych.log.pauses import Pause
 from diptych.log.port import Batch, StoredEvent
 from diptych.message import Position
 
@@ -182,9 +184,12 @@ def _standing(connection: sqlite3.Connection) -> Standing:
     checkpoints: dict[str, Position] = dict(connection.execute(SELECT_CHECKPOINTS).fetchall())
     there: Sequence[Process] = ()
     filled: Mapping[str, int] = {}
+    paused: Mapping[str, Pause] = {}
     if "diptych_processes" in _tables(connection):  # else written before there was such a table
         there = processes(connection)
         filled = dict(connection.execute("SELECT view, time FROM diptych_filled").fetchall())
+    if "diptych_pauses" in _tables(connection):
+        paused = pauses(connection)
     positions = {0, *checkpoints.values(), *(v.position for p in there for v in p.views)}
     oldest: dict[Position, int] = {}
     for position in positions:
@@ -198,6 +203,7 @@ def _standing(connection: sqlite3.Connection) -> Standing:
         head_time=None if row is None else row[0],
         checkpoints=checkpoints,
         filled=filled,
+        pauses=paused,
         oldest=oldest,
         processes=there,
     )

@@ -76,6 +76,15 @@ CREATE TABLE IF NOT EXISTS diptych_processes (
     views TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- views that stand still for a while, because somebody wants it so.
+CREATE TABLE IF NOT EXISTS diptych_pauses (
+    view TEXT PRIMARY KEY,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- when a view had taken in the whole log for the first time.
 CREATE TABLE IF NOT EXISTS diptych_filled (
     view TEXT PRIMARY KEY,

@@ -17,6 +17,7 @@ from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import Synchronous, connect, fault
 from diptych.adapters.sqlite.group import InlineView
 from diptych.adapters.sqlite.ledger import settled_of
+from diptych.adapters.sqlite.pausing import pauses
 from diptych.adapters.sqlite.place import Place
 from diptych.adapters.sqlite.preparing import prepare_log
 from diptych.adapters.sqlite.presence import Attendance
@@ -33,6 +34,7 @@ from diptych.adapters.worker import Gather, Worker
 from diptych.errors import NotOpen
 from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
 from diptych.log.names import Stamp
+from diptych.log.pauses import Pause
 from diptych.log.port import Batch, Page, StoredEvent, Unit
 from diptych.log.presence import Followed
 from diptych.log.rows import Values
@@ -223,6 +225,9 @@ class SqliteStore:
         """Runs `work` in a transaction of its own (the tables of views)."""
         opened = self._opened
         return await opened.writing.run(lambda: opened.writer.transact(work))
+
+    async def pauses(self) -> Mapping[str, Pause]:
+        return await self._opened.read(pauses)
 
     async def attend(self, views: Sequence[Followed]) -> None:
         attendance = self._opened.attendance
