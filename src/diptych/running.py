@@ -106,9 +106,7 @@ class Running:
             chance=ports.chance,
             readable=wiring.readable,
         )
-        self._presence = (
-            Presence(store, self.panel.runners) if isinstance(store, Attends) else None
-        )
+        self._presence = Presence(store, self.panel) if isinstance(store, Attends) else None
         self.dispatch = Dispatch(
             wiring.context,
             wiring.models,

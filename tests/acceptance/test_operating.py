@@ -72,7 +72,7 @@ def running(here: Path) -> Iterator[subprocess.Popen[str]]:
     try:
         assert process.stdout is not None
         ready = process.stdout.readline()
-        assert ready.startswith("shop is ready: sqlite:///shop.db, 1 view, process "), ready
+        assert re.match(r"shop is ready: sqlite:///shop.db, \d views?, process \d+", ready), ready
         yield process
     finally:
         process.kill()
@@ -213,6 +213,55 @@ def _version(here: Path, version: int) -> dict[str, Any]:
     views = answered(here, "status")["result"]["views"]
     found: dict[str, Any] = next(one for one in views if one["version"] == version)
     return found
+
+
+ELSEWHERE = """
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert
+
+from diptych import Projection
+
+lines = MetaData()
+line = Table("lines", lines, Column("id", Integer, primary_key=True), Column("text", String))
+
+
+def write(event: OrderPlaced):
+    yield insert(line).values(text=event.order)
+
+
+app = App(
+    "shop",
+    store="sqlite:///shop.db",
+    write=[orders],
+    read=[
+        View(PlacedOrders, project, key="order", store="sqlite:///views.db"),
+        Projection("lines", write, tables=lines),
+    ],
+    answer=[how_many],
+)
+"""
+
+
+def test_views_in_other_stores_and_projections_stand_in_the_status(here: Path) -> None:
+    file = here / "shop.py"
+    file.write_text(file.read_text() + ELSEWHERE)
+    order(here, "1", "2")
+
+    def views() -> dict[str, Any]:
+        found = answered(here, "status")["result"]["views"]
+        return {f"{one['name']}@{one['version']}": one for one in found}
+
+    with running(here):
+        until(lambda: [one["position"] for one in views().values()] == [2, 2])
+        found = views()
+        assert list(found) == ["placed-orders@1", "lines@1"]
+        assert {one["state"] for one in found.values()} == {"running"}
+        assert found["placed-orders@1"]["store"].endswith("views.db")
+        assert found["lines@1"]["kind"] == "projection"
+    listed = answered(here, "views", "list")["result"]["views"]
+    assert [one["keeps"] for one in listed] == ["PlacedOrders", "lines"]
+    assert listed[1]["columns"] == {"lines.id": "INTEGER", "lines.text": "VARCHAR?"}
+    assert answered(here, "check", "--accept")["result"]["schema"] == "written"
+    assert answered(here, "check")["result"]["findings"] == []
 
 
 def test_events_are_followed_as_they_come(here: Path) -> None:

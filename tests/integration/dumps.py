@@ -11,8 +11,8 @@ def path_of(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
-PRESENCE = ("diptych_processes", "diptych_filled")
-"""Who has the file open, and since when a view is filled: written with the time, not by commands."""
+PRESENCE = ("diptych_processes",)
+"""Who has the file open: written with the time, not by commands."""
 
 
 def dump(url: str) -> dict[str, list[tuple[object, ...]]]:

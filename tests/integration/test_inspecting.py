@@ -18,7 +18,7 @@ import pytest
 from diptych.adapters.opening import build_inspection
 from diptych.adapters.sqlite.inspecting import SqliteInspection
 from diptych.errors import ForeignStore, StoreCorrupt, StoreUnavailable
-from diptych.log.inspection import Inspection, Wanted
+from diptych.log.inspection import Checkpoint, Inspection, Wanted
 from tests.integration.dumps import path_of
 from tests.integration.pots import Put, bank
 
@@ -183,13 +183,16 @@ async def test_another_format_is_refused(file: str) -> None:
 async def test_a_store_from_before_there_were_processes_is_read(file: str) -> None:
     async with bank(file) as app:
         await app.execute(Put("a", 1))
+        await app.settled()
     connection = sqlite3.connect(path_of(file))
     connection.execute("DROP TABLE diptych_processes")
-    connection.execute("DROP TABLE diptych_filled")
+    connection.execute("DROP TABLE diptych_pauses")
+    connection.execute("ALTER TABLE diptych_checkpoints DROP COLUMN target")
     connection.commit()
     connection.close()
     standing = await _of(file).standing()
-    assert (standing.head, standing.processes, standing.filled) == (1, (), {})
+    assert (standing.head, standing.processes, standing.pauses) == (1, (), {})
+    assert standing.checkpoints == {"total@1": Checkpoint(1, 0)}
 
 
 async def test_events_are_found_by_stream_and_by_name(file: str) -> None:

@@ -15,7 +15,7 @@ from diptych.adapters.opening import build_inspection, build_pausing
 from diptych.errors import ForeignStore, NotSettled, Stale, StoreUnavailable
 from diptych.log.inspection import Process, Standing
 from diptych.log.pauses import Pause
-from diptych.log.presence import SILENT, Followed
+from diptych.log.presence import SILENT, ViewProgress
 from diptych.subscription.presence import Presence
 from tests.integration.dumps import path_of
 from tests.integration.pots import Put, TotalOf, bank
@@ -29,10 +29,10 @@ async def seen(file: str) -> Standing:
 
 
 async def heard(file: str, ready: int = 1) -> Sequence[Process]:
-    """The processes, once so many are there whose views are filled."""
+    """The processes, once so many are there whose views have got somewhere."""
     while True:
         found = (await seen(file)).processes
-        if sum(p.left is None and all(v.filled for v in p.views) for p in found) >= ready:
+        if sum(p.left is None and all(v.position for v in p.views) for p in found) >= ready:
             return found
         await asyncio.sleep(0.01)
 
@@ -48,7 +48,7 @@ async def test_an_open_app_is_there_with_its_views(file: str) -> None:
         (process,) = await heard(file)
         assert process.left is None
         assert [view.view for view in process.views] == ["total@1"]
-        assert (await seen(file)).filled.keys() == {"total@1"}
+        assert (await seen(file)).checkpoints["total@1"].position == 1
     (process,) = (await seen(file)).processes
     assert process.left is not None
 
@@ -84,7 +84,7 @@ async def test_who_vanished_is_forgotten_only_when_another_does_its_work(file: s
 def vanished(file: str, id: str, *, view: str) -> None:
     """A row of a process that was killed a while ago."""
     long_ago = 1_000_000
-    views = f'[{{"view": "{view}", "position": 0, "filled": true}}]'
+    views = f'[{{"view": "{view}", "position": 0, "target": 0}}]'
     connection = sqlite3.connect(path_of(file))
     connection.execute(
         "INSERT INTO diptych_processes VALUES (?, 'h', '', 1, ?, ?, NULL, ?)",
@@ -99,10 +99,10 @@ class Flaky:
 
     def __init__(self, *failing: bool) -> None:
         self.failing = list(failing)
-        self.told: list[Sequence[Followed]] = []
+        self.told: list[Sequence[ViewProgress]] = []
         self.left = 0
 
-    async def attend(self, views: Sequence[Followed]) -> None:
+    async def attend(self, views: Sequence[ViewProgress]) -> None:
         if self.failing and self.failing.pop(0):
             raise StoreUnavailable("not now. Try again.")
         self.told.append(views)
@@ -112,19 +112,26 @@ class Flaky:
         raise StoreUnavailable("not now. Try again.")
 
 
+class Nothing:
+    """A process without views."""
+
+    def progress(self) -> Sequence[ViewProgress]:
+        return ()
+
+    def pause(self, checkpoint: str, reason: str | None) -> None: ...
+
+
 async def test_a_store_that_cannot_be_written_stops_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("diptych.subscription.presence.TICK", 0.001)
     store = Flaky(True, True, False)
-    presence = Presence(store, {})
+    presence = Presence(store, Nothing())
     await presence.leave()
     assert store.left == 0  # nobody knew
-    task = asyncio.create_task(presence.run())
+    presence.start()
     while not store.told:
         await asyncio.sleep(0.001)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
     await presence.leave()
     assert store.left == 1
     assert [record.levelname for record in caplog.records] == ["WARNING"]

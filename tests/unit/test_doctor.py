@@ -116,7 +116,6 @@ def store(**changes: Any) -> Standing:
         "head": 3,
         "head_time": 1_800_000_000_000_000,
         "checkpoints": {},
-        "filled": {},
         "pauses": {},
         "oldest": {},
         "processes": (),

@@ -140,6 +140,16 @@ def test_a_view_needs_another_version_for_each_changed_column() -> None:
     assert all("version=3" in remedy for _, _, remedy in found)
 
 
+def test_a_table_of_a_projection_needs_another_version() -> None:
+    old, new = (
+        Stamp("table", "sums", 1, {"(projection)": "sums", "n": form})
+        for form in ("INTEGER", "TEXT")
+    )
+    ((_, message, remedy),) = told([old], [new])
+    assert message.startswith("field 'n' was INTEGER, is TEXT, but its projection's version")
+    assert "version=2" in remedy
+
+
 def test_a_view_with_another_version_is_only_to_be_accepted() -> None:
     old = Stamp("view", "seats@1", 1, {"seat": "str"})
     new = Stamp("view", "seats@2", 2, {"seat": "int"})

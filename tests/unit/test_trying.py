@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -14,8 +15,20 @@ from uuid import UUID
 import pytest
 from msgspec import Meta, Struct
 from pydantic import BaseModel, Field
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert
 
-from diptych import App, Boundary, Context, Decider, EventSourced, Recorded, Refused, View
+from diptych import (
+    App,
+    Boundary,
+    Context,
+    Decider,
+    EventSourced,
+    Projection,
+    Recorded,
+    Refused,
+    View,
+    replica,
+)
 from diptych.log.messages import message_type
 from diptych.ops.findings import Finding
 from diptych.ops.sampling import CannotSample, Sampler
@@ -203,6 +216,39 @@ def test_prepare_tags_and_split_are_tried_too() -> None:
         "nondeterministic-tags",
         "nondeterministic-split",
     }
+
+
+def test_statements_of_projections_are_compared_by_what_they_say() -> None:
+    numbers = itertools.count()
+    metadata = MetaData()
+    sums = Table("sums", metadata, Column("pot", String, primary_key=True), Column("n", Integer))
+
+    def good(event: PutIn) -> list[Any]:
+        return [insert(sums).values(pot=event.pot, n=event.amount)]
+
+    def bad(event: PutIn) -> Iterator[Any]:
+        yield insert(sums).values(pot=event.pot, n=next(numbers))
+
+    assert found(pots(), read=[Projection("sums", good, tables=metadata)]) == {}
+    assert found(pots(), read=[Projection("sums", bad, tables=metadata)]) == {
+        "nondeterministic-project": "bad"
+    }
+
+
+def test_a_replica_is_tried_through_the_models_own_evolve() -> None:
+    @dataclass(frozen=True)
+    class Kept:
+        amount: int = 0
+
+    def keep(kept: Kept, event: PutIn) -> Kept:
+        return Kept(kept.amount + event.amount)
+
+    def put(command: Put, kept: Kept) -> list[PutIn]:
+        return [PutIn(command.pot, 1)]
+
+    keep.__annotations__ = {"kept": Kept, "event": PutIn}
+    model = pots(put, keep, Kept())
+    assert found(model, read=[replica(model)]) == {}
 
 
 def test_states_without_an_equal_of_their_own_are_compared_by_what_is_in_them() -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.log.inspection import Process, Standing
+from diptych.log.inspection import Checkpoint, Process, Standing
 from diptych.log.pauses import Pause
-from diptych.log.presence import SILENT, Followed
+from diptych.log.presence import SILENT, ViewProgress
 from diptych.ops.words import Life, State, life, position, word
 
 NOW = 1_800_000_000_000_000
@@ -26,19 +26,20 @@ def process(id: str = "p", **changes: Any) -> Process:
         "started": NOW - 60 * SECOND,
         "seen": NOW - SECOND,
         "left": None,
-        "views": (Followed("seats@1", HEAD, True),),
+        "views": (ViewProgress("seats@1", HEAD),),
     }
     return Process(id=id, **{**fields, **changes})
 
 
-def standing(*processes: Process, checkpoint: int | None = HEAD, **changes: Any) -> Standing:
+def standing(
+    *processes: Process, checkpoint: int | None = HEAD, target: int = 0, **changes: Any
+) -> Standing:
     fields: dict[str, Any] = {
         "context": "cinema",
         "epoch": "e",
         "head": HEAD,
         "head_time": NOW,
-        "checkpoints": {} if checkpoint is None else {"seats@1": checkpoint},
-        "filled": {"seats@1": NOW - 50 * SECOND},
+        "checkpoints": {} if checkpoint is None else {"seats@1": Checkpoint(checkpoint, target)},
         "pauses": {},
         "oldest": {},
         "processes": processes,
@@ -93,19 +94,26 @@ def test_one_living_process_is_enough() -> None:
     )
 
 
-def test_a_view_is_rebuilding_until_it_has_taken_in_the_whole_log_once() -> None:
-    behind = standing(process(), checkpoint=3, filled={})
-    assert state(behind) == "rebuilding"
-    assert state(standing(process(), checkpoint=3)) == "running"  # it lags, that is another matter
-    assert state(standing(process(), filled={})) == "running"  # it is there, not yet told
+def test_a_view_is_rebuilding_until_it_is_where_the_head_was_when_it_was_new() -> None:
+    assert state(standing(process(), checkpoint=3, target=5)) == "rebuilding"
+    assert state(standing(process(), checkpoint=5, target=5)) == "running"  # it lags, no more
+    assert state(standing(process(), checkpoint=3)) == "running"
+
+
+def test_a_view_that_rests_elsewhere_is_rebuilding_as_its_process_tells() -> None:
+    def told(position: int) -> Process:
+        return process(views=(ViewProgress("seats@1", position, 5),))
+
+    assert state(standing(told(3), checkpoint=None)) == "rebuilding"
+    assert state(standing(told(5), checkpoint=None)) == "running"
 
 
 PAUSE = Pause(view="seats@1", by="ann", reason="migration", since=NOW - 5, until=NOW + 5)
 
 
 def test_a_view_is_paused_once_everybody_who_runs_it_stands_still() -> None:
-    still = process("a", views=(Followed("seats@1", 3, False, paused=True),))
-    going = process("b", views=(Followed("seats@1", 3, False),))
+    still = process("a", views=(ViewProgress("seats@1", 3, paused=True),))
+    going = process("b", views=(ViewProgress("seats@1", 3),))
     pauses = {"seats@1": PAUSE}
     found = word("seats@1", standing(still, pauses=pauses), {"a": "running"})
     assert (found.state, found.since) == ("paused", NOW - 5)
@@ -121,7 +129,7 @@ def test_a_pause_of_a_view_that_nobody_runs_does_not_change_its_word() -> None:
 
 
 def test_nobody_rebuilds_a_view_that_nobody_follows() -> None:
-    gone = standing(process(left=NOW), checkpoint=3, filled={})
+    gone = standing(process(left=NOW), checkpoint=3, target=5)
     assert state(gone) == "stopped"
 
 
@@ -145,8 +153,8 @@ def test_a_process_heard_in_the_future_elsewhere_makes_it_unknown() -> None:
 
 
 def test_a_checkpoint_that_rests_elsewhere_is_known_as_it_was_last_told() -> None:
-    older = process("a", seen=NOW - 9, views=(Followed("seats@1", 8, False),))
-    newer = process("b", seen=NOW - 3, views=(Followed("seats@1", 5, False),))
+    older = process("a", seen=NOW - 9, views=(ViewProgress("seats@1", 8),))
+    newer = process("b", seen=NOW - 3, views=(ViewProgress("seats@1", 5),))
     assert position("seats@1", standing(older, newer, checkpoint=None)) == 5
     assert position("seats@1", standing(older, newer, checkpoint=7)) == 7
     assert position("seats@1", standing(checkpoint=None)) is None
@@ -163,9 +171,9 @@ processes = st.lists(
 )
 
 
-@given(processes, st.data(), st.booleans(), st.integers(0, HEAD))
+@given(processes, st.data(), st.integers(0, HEAD), st.integers(0, HEAD))
 def test_a_view_runs_exactly_if_somebody_living_follows_it(
-    found: list[Process], data: st.DataObject, filled: bool, checkpoint: int
+    found: list[Process], data: st.DataObject, target: int, checkpoint: int
 ) -> None:
     named = [
         Process(**{**{f: getattr(p, f) for f in p.__struct_fields__}, "id": str(n)})
@@ -175,12 +183,10 @@ def test_a_view_runs_exactly_if_somebody_living_follows_it(
         p.id: "left" if p.left else data.draw(lives.filter(lambda one: one != "left"))
         for p in named
     }
-    of = standing(*named, checkpoint=checkpoint, filled={"seats@1": NOW} if filled else {})
+    of = standing(*named, checkpoint=checkpoint, target=target)
     its = word("seats@1", of, told)
     assert (its.state in ("running", "rebuilding")) == ("running" in told.values())
-    assert (its.state == "rebuilding") == (
-        "running" in told.values() and not filled and checkpoint < HEAD
-    )
+    assert (its.state == "rebuilding") == ("running" in told.values() and checkpoint < target)
     if its.state == "orphaned":
         assert {"silent", "vanished"} & set(told.values())
     if its.state == "stopped":

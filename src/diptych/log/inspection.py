@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from diptych.log.pauses import Pause
 from diptych.log.port import Batch
-from diptych.log.presence import Followed
+from diptych.log.presence import ViewProgress
 from diptych.message import Position
 
 
@@ -31,7 +31,14 @@ class Process(Struct, frozen=True, kw_only=True):
     started: int
     seen: int
     left: int | None
-    views: tuple[Followed, ...]
+    views: tuple[ViewProgress, ...]
+
+
+class Checkpoint(Struct, frozen=True):
+    """How far a view has got, and where it will have been filled for the first time."""
+
+    position: Position
+    target: Position
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -40,7 +47,6 @@ class Standing(Struct, frozen=True, kw_only=True):
     Attributes:
         head_time: When the last event was decided (microseconds); None for an empty log.
         checkpoints: Of the views whose checkpoints rest in this store.
-        filled: When each view first had taken in the whole log, as far as that was told.
         pauses: Those that have not ended, by view.
         oldest: By position, when the first event after it was decided; for all positions of views.
     """
@@ -49,8 +55,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     epoch: str
     head: Position
     head_time: int | None
-    checkpoints: Mapping[str, Position]
-    filled: Mapping[str, int]
+    checkpoints: Mapping[str, Checkpoint]
     pauses: Mapping[str, Pause]
     oldest: Mapping[Position, int]
     processes: Sequence[Process]

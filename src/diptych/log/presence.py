@@ -16,19 +16,19 @@ SILENT = 3 * BEAT
 """Seconds without one after which a process counts as silent."""
 
 
-class Followed(Struct, frozen=True):
+class ViewProgress(Struct, frozen=True):
     """A view that a process keeps going, and how far it has got there.
 
     Attributes:
         view: Name of its checkpoint: `free-seats@1`.
-        filled: Whether it was at the head of the log since this process follows it.
+        target: Where it will have been filled for the first time; 0 where it has been.
         failure: Why it cannot go on at the moment; None while all is well.
         paused: Whether it stands still because somebody wants it so.
     """
 
     view: str
     position: Position
-    filled: bool
+    target: Position = 0
     failure: str | None = None
     paused: bool = False
 
@@ -37,7 +37,7 @@ class Followed(Struct, frozen=True):
 class Attends(Protocol):
     """A store in which processes can say that they are there. The time is the store's own."""
 
-    async def attend(self, views: Sequence[Followed]) -> None:
+    async def attend(self, views: Sequence[ViewProgress]) -> None:
         """Says that this process is there and follows these views; said again every `BEAT`.
 
         Raises:

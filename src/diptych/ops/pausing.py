@@ -119,9 +119,10 @@ def _pausing(app: App) -> Pausing:
 def _named(app: App, view: str) -> str:
     """The checkpoint of a view that is named with or without its version."""
     from diptych.errors import Refused
+    from diptych.ops.kept import kept
 
-    known = {shape.checkpoint: row for row, shape in app.wiring.shapes.items()}
-    short = {shape.view: shape.checkpoint for shape in app.wiring.shapes.values()}
+    known = {one.checkpoint: one for one in kept(app.wiring)}
+    short = {one.name: one.checkpoint for one in known.values()}
     name = short.get(view, view)
     if name not in known:
         near = get_close_matches(view, [*short, *known], 1)
@@ -129,7 +130,7 @@ def _named(app: App, view: str) -> str:
         raise Refused(
             "unknown_view", f"no view {view!r} here (known: {', '.join(known) or 'none'}).{hint}"
         )
-    if app.wiring.views[known[name]].inline:
+    if known[name].inline:
         raise Refused(
             "inline_view",
             f"{name} is kept in the commit of the events themselves, so it cannot stand still. "

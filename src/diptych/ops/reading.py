@@ -53,7 +53,8 @@ def _events(wiring: Wiring) -> Iterator[Finding]:
 
 def _queries(wiring: Wiring) -> Iterator[Finding]:
     """Only in the modules that the app's own classes and functions come from."""
-    ours = {type_.__module__ for type_ in (*wiring.commands, *wiring.queries, *wiring.shapes)}
+    rows = [view.row for view, _, _ in wiring.views]
+    ours = {type_.__module__ for type_ in (*wiring.commands, *wiring.queries, *rows)}
     ours |= {answerer.__module__ for answerer in wiring.answerers}
     answered = set(wiring.queries)
     for type_ in _subclasses(Query):
@@ -92,7 +93,8 @@ def _views(wiring: Wiring) -> Iterator[Finding]:
             names |= {*code.co_names, *code.co_freevars}
             names |= {text for text in code.co_consts if isinstance(text, str)}
             values += [around[name] for name in code.co_names if name in around]
-    for row, shape in wiring.shapes.items():
+    for view, shape, _ in wiring.views:
+        row = view.row
         table = f"view_{shape.view.replace('-', '_')}"
         seen = row.__name__ in names or any(value is row for value in values)
         if not seen and not any(table in text for text in names):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from diptych.errors import SchemaChanged
 from diptych.log.messages import message_type
-from diptych.log.names import OPTIONAL, Stamp
+from diptych.log.names import BY, OPTIONAL, Stamp
 from diptych.ops.findings import Finding
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ ACCEPT = "If that is what you want: diptych check --accept, and commit the file.
 def stamps_of(wiring: Wiring) -> list[Stamp]:
     """What the store remembers, and the messages that come from outside."""
     stamps = wiring.stamps()
+    known = {stamp.key for stamp in stamps}
+    elsewhere = [shape.stamp for _, shape, _ in wiring.views]
+    elsewhere += [stamp for one, _ in wiring.projections for stamp in one.tables.stamps]
+    stamps += [stamp for stamp in elsewhere if stamp.key not in known]
     for kind, types in (("command", wiring.commands), ("query", wiring.queries)):
         for type_ in types:
             name = wiring.names.take(kind, type_)
@@ -164,6 +168,15 @@ def _changed(was: Stamp, now: Stamp) -> Iterator[Finding]:
                     f"Give view {name or now.name} version={following}: it fills anew, from the "
                     "first event on.",
                 )
+        case "table":
+            for field, message in _fields(was, now):
+                yield _finding(
+                    now,
+                    "changed",
+                    f"{_field(field)}{message}, but its projection's version is still {now.schema}",
+                    f"Give the projection version={now.schema + 1}: it fills anew, from the first "
+                    "event on.",
+                )
         case "model":
             yield _finding(
                 now,
@@ -250,7 +263,7 @@ def _fields(was: Stamp, now: Stamp) -> Sequence[tuple[str, str]]:
 
 
 def _field(field: str) -> str:
-    return "its key " if field == "(key)" else f"field {field!r} "
+    return {"(key)": "its key ", BY: "its projection "}.get(field, f"field {field!r} ")
 
 
 def _form(shape: str) -> str:

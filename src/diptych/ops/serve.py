@@ -51,8 +51,10 @@ async def run(target: Target, *, role: str, dry_run: bool) -> AsyncGenerator[Run
         AppNotFound, WiringError: There is no app to run.
         StoreFault: Its store cannot be opened.
     """
+    from diptych.ops.kept import kept
+
     app = target.app
-    views = tuple(shape.checkpoint for shape in app.wiring.shapes.values())
+    views = tuple(one.checkpoint for one in kept(app.wiring))
 
     def told(state: Literal["planned", "ready", "stopped"]) -> Run:
         return Run(

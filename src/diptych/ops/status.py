@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from diptych.ops.findings import Exit
+from diptych.ops.kept import Kind
 from diptych.ops.words import Life, State
 
 if TYPE_CHECKING:
@@ -36,17 +37,22 @@ class ViewStatus(Struct, frozen=True, kw_only=True):
     Attributes:
         reason: Why the word is true.
         since: Since when the word is true; null where that is not known.
-        position: Its checkpoint: the last position it has taken in.
+        position: Its checkpoint: the last position it has taken in. As it was last told where it
+            rests elsewhere; null where nobody has told.
         lag_events: Head minus position.
         lag_seconds: Age of the oldest event that it has not taken in; 0 where there is none.
         failure: Why it cannot go on at the moment.
         pause: Who wants it to stand still, also where nobody runs it; null where nobody does.
+        kind: Null where only the store knows it.
+        store: Where it rests; null for beside the log.
         wired: Whether it is in the app's code; an older version may be in the store only.
     """
 
     name: str
     version: int
+    kind: Kind | None
     inline: bool
+    store: str | None
     wired: bool
     state: State
     since: datetime | None
@@ -122,6 +128,8 @@ async def status(target: Target) -> Status:
 
 
 def _unseen(app: App) -> Status:
+    from diptych.ops.kept import kept
+
     why = "a store in memory is seen by nobody but its own process"
     return Status(
         context=app.name,
@@ -135,9 +143,11 @@ def _unseen(app: App) -> Status:
         processes=(),
         views=tuple(
             ViewStatus(
-                name=shape.view,
-                version=shape.version,
-                inline=app.wiring.views[row].inline,
+                name=one.name,
+                version=one.version,
+                kind=one.kind,
+                inline=one.inline,
+                store=one.place,
                 wired=True,
                 state="unknown",
                 since=None,
@@ -148,7 +158,7 @@ def _unseen(app: App) -> Status:
                 failure=None,
                 pause=None,
             )
-            for row, shape in app.wiring.shapes.items()
+            for one in kept(app.wiring)
         ),
     )
 
@@ -199,34 +209,41 @@ def _views(
 ) -> tuple[ViewStatus, ...]:
     """Those of the code first, then those that only the store knows."""
     from diptych.log.codec import from_micros
+    from diptych.ops.kept import kept
     from diptych.ops.words import position, word
 
-    wired = {shape.checkpoint: row for row, shape in app.wiring.shapes.items()}
+    wired = {one.checkpoint: one for one in kept(app.wiring)}
     told = {view.view: None for process in standing.processes for view in process.views}
     found: list[ViewStatus] = []
-    for checkpoint in {**dict.fromkeys(wired), **dict.fromkeys(standing.checkpoints), **told}:
+    for checkpoint in dict.fromkeys((*wired, *standing.checkpoints, *told)):
         name, _, version = checkpoint.rpartition("@")
         at = position(checkpoint, standing)
         behind = standing.oldest.get(at or 0) if at != standing.head else None
         its = word(checkpoint, standing, lives)
-        row = wired.get(checkpoint)
+        one = wired.get(checkpoint)
         found.append(
             ViewStatus(
                 name=name,
                 version=int(version) if version.isdecimal() else 0,
-                inline=row is not None and app.wiring.views[row].inline,
-                wired=row is not None,
+                kind=None if one is None else one.kind,
+                inline=one is not None and one.inline,
+                store=None if one is None else one.place,
+                wired=one is not None,
                 state=its.state,
                 since=None if its.since is None else from_micros(its.since),
                 reason=its.reason,
                 position=at,
-                lag_events=standing.head - (at or 0),
-                lag_seconds=0.0 if behind is None else max(0.0, (now - behind) / 1_000_000),
+                lag_events=None if at is None else standing.head - at,
+                lag_seconds=None if at is None else _seconds(behind, now),
                 failure=_failure(checkpoint, standing, lives),
                 pause=_pause(checkpoint, standing),
             )
         )
     return tuple(found)
+
+
+def _seconds(behind: int | None, now: int) -> float:
+    return 0.0 if behind is None else max(0.0, (now - behind) / 1_000_000)
 
 
 def _pause(checkpoint: str, standing: Standing) -> PauseStatus | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from diptych.errors import Refused
@@ -13,6 +14,7 @@ from diptych.log.names import kebab
 from diptych.message import ANONYMOUS, Context, Recorded
 from diptych.ops.findings import Finding
 from diptych.ops.sampling import CannotSample, Sampler
+from diptych.read.projection import Projection
 from diptych.read.view import View
 from diptych.routing import Route, name_of
 
@@ -53,6 +55,8 @@ class Trial:
         for read in wiring.reads:
             if isinstance(read, View):
                 self._view(read)
+            elif isinstance(read, Projection):
+                self._projection(read)
         for tried in self._tried.values():
             yield from tried.findings.values()
         for tried in self._tried.values():
@@ -110,6 +114,13 @@ class Trial:
             function = (view.splits.get(type_) or view.projects[type_]).function
             for event in self._examples(type_, "project", function):
                 self._event(view, rows, event)
+
+    def _projection(self, projection: Projection) -> None:
+        """Its statements are compared by their text and their values."""
+        for type_, route in projection.functions.items():
+            for event in self._examples(type_, "project", route.function):
+                given = (event, _recorded(event)) if route.wants_facts else (event,)
+                self._call("project", _spelt(route.function), given)
 
     def _event(self, view: View[Any], rows: dict[Any, Any], event: Any) -> None:
         given: tuple[Any, ...]
@@ -186,6 +197,17 @@ class Trial:
                 ),
             )
         return None if isinstance(result, Refused) else result
+
+
+def _spelt(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives what the function's SQL says, not the statements, which are equal to nothing else."""
+
+    @wraps(function)
+    def spelt(*given: Any) -> list[tuple[str, Any]]:
+        compiled = [statement.compile() for statement in function(*given)]
+        return [(str(one), one.params) for one in compiled]
+
+    return spelt
 
 
 def _outcome(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:

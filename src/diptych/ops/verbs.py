@@ -249,10 +249,11 @@ VERBS: tuple[AnyVerb, ...] = (
         name="status",
         summary="Show how the log, the views and the processes stand",
         details="A view is running (a living process keeps it going), paused (it would, but "
-        "somebody wants it to stand still), rebuilding (it is kept going, and has never taken in "
-        "the whole log), stopped (nobody keeps it going, properly), orphaned (whoever did has "
-        "vanished, or says nothing any more) or unknown. Starts nothing and changes no file. Exit "
-        "status 1 where a view is orphaned or cannot go on.",
+        "somebody wants it to stand still), rebuilding (it is kept going, and has not yet "
+        "reached the head that the log had when it was new), stopped (nobody keeps it going, "
+        "properly), orphaned (whoever did has vanished, or says nothing any more) or unknown. "
+        "Starts nothing and changes no file. Exit status 1 where a view is orphaned or cannot go "
+        "on.",
         arguments=Nothing,
         result=Status,
         risk=Risk.READS,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from diptych.ops.findings import Exit
+from diptych.ops.kept import Kind
 from diptych.ops.words import State
 
 if TYPE_CHECKING:
@@ -19,16 +20,19 @@ class ListedView(Struct, frozen=True, kw_only=True):
     """A view of the app.
 
     Attributes:
-        row: Class of its rows.
-        key: Columns that name a row.
+        store: Where it rests; null for beside the log.
+        keeps: Class of its rows, or names of its tables.
+        key: Columns that name a row; none for a projection.
         columns: Their stored form, by name.
         events: Stored names of the events it is made from.
     """
 
     name: str
     version: int
+    kind: Kind
     inline: bool
-    row: str
+    store: str | None
+    keeps: str
     key: tuple[str, ...]
     columns: Mapping[str, str]
     events: tuple[str, ...]
@@ -52,28 +56,30 @@ class ViewList(Struct, frozen=True, kw_only=True):
 
 async def list_views(target: Target) -> ViewList:
     """Reads code and store; see `status` for what it raises."""
-    from diptych.log.messages import message_type
+    from diptych.ops.kept import kept
     from diptych.ops.status import status
 
     app = target.app
     found = {(view.name, view.version): view for view in (await status(target)).views}
     views: list[ListedView] = []
-    for row, shape in app.wiring.shapes.items():
-        standing = found[(shape.view, shape.version)]
-        codec = app.wiring.codec
-        events = app.wiring.views[row].events
+    for one in kept(app.wiring):
+        its = found[(one.name, one.version)]
         views.append(
             ListedView(
-                name=shape.view,
-                version=shape.version,
-                inline=standing.inline,
-                row=row.__qualname__,
-                key=shape.key,
-                columns=message_type(row, shape.view).shape(),
-                events=codec.names([type_ for type_ in events if codec.knows(type_)]),
-                state=standing.state,
-                since=standing.since,
-                position=standing.position,
+                name=one.name,
+                version=one.version,
+                kind=one.kind,
+                inline=one.inline,
+                store=one.place,
+                keeps=one.keeps,
+                key=one.key,
+                columns=one.columns,
+                events=app.wiring.codec.names(
+                    [type_ for type_ in one.events if app.wiring.codec.knows(type_)]
+                ),
+                state=its.state,
+                since=its.since,
+                position=its.position,
             )
         )
     return ViewList(context=app.name, views=tuple(views))

@@ -11,14 +11,15 @@ from diptych.log.presence import SILENT
 
 if TYPE_CHECKING:
     from diptych.log.inspection import Process, Standing
+    from diptych.log.presence import ViewProgress
 
 State: TypeAlias = Literal["running", "paused", "rebuilding", "stopped", "orphaned", "unknown"]
 """How a view stands.
 
 running: a living process keeps it going. paused: it would, but stands still because somebody wants it
-so. rebuilding: the same, and it has never taken in the whole
-log. stopped: nobody keeps it going, and the last who did went of its own accord, or nobody ever did.
-orphaned: the last who did has vanished, or says nothing any more. unknown: it cannot be known.
+so. rebuilding: it is kept going, and has not yet reached the head that the log had when this version
+was new. stopped: nobody keeps it going, and the last who did went of its own accord, or nobody ever
+did. orphaned: the last who did has vanished, or says nothing any more. unknown: it cannot be known.
 """
 
 Life: TypeAlias = Literal["running", "silent", "vanished", "left", "unknown"]
@@ -80,16 +81,14 @@ def word(view: str, standing: Standing, lives: Mapping[str, Life]) -> Word:
     if living:
         since = min(p.started for p in living)
         by = ", ".join(named(p) for p in living)
-        filled = standing.filled.get(view)
         pause = standing.pauses.get(view)
         if pause is not None and all(v.paused for p in living for v in p.views if v.view == view):
             reason = f"paused by {pause.by}: {pause.reason}"
             return Word(state="paused", since=pause.since, reason=reason)
-        if filled is None and position(view, standing) != standing.head:
-            return Word(
-                state="rebuilding", since=since, reason=f"filled for the first time by {by}"
-            )
-        return Word(state="running", since=max(since, filled or 0), reason=f"kept going by {by}")
+        if _is_filling(view, standing):
+            reason = f"filled for the first time by {by}"
+            return Word(state="rebuilding", since=since, reason=reason)
+        return Word(state="running", since=since, reason=f"kept going by {by}")
     doubtful = [p for p in followers if lives[p.id] == "unknown"]
     if doubtful:
         reason = f"{named(doubtful[0])} was heard in the future: look at the clocks"
@@ -110,6 +109,21 @@ def word(view: str, standing: Standing, lives: Mapping[str, Life]) -> Word:
 def position(view: str, standing: Standing) -> int | None:
     """Its checkpoint; where that rests elsewhere, as it was last told. None where nobody knows."""
     if view in standing.checkpoints:
-        return standing.checkpoints[view]
-    told = [(p.seen, v.position) for p in standing.processes for v in p.views if v.view == view]
-    return max(told)[1] if told else None
+        return standing.checkpoints[view].position
+    told = _told(view, standing)
+    return None if told is None else told.position
+
+
+def _is_filling(view: str, standing: Standing) -> bool:
+    """Whether it has not yet reached the head that the log had when the view was new."""
+    if view in standing.checkpoints:
+        found = standing.checkpoints[view]
+        return found.position < found.target
+    told = _told(view, standing)
+    return told is not None and told.position < told.target
+
+
+def _told(view: str, standing: Standing) -> ViewProgress | None:
+    """What was last said of it."""
+    told = [(p.seen, v) for p in standing.processes for v in p.views if v.view == view]
+    return max(told, key=lambda one: one[0])[1] if told else None

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from diptych.errors import ForeignStore, WiringError
 from diptych.log.codec import EventCodec
 from diptych.log.port import Store
+from diptych.log.presence import ViewProgress
 from diptych.message import Chance, Position
 from diptych.read.port import Begun, Origin, Shape, SqlViewStore, TableSet, ViewStore
 from diptych.read.projecting import (
@@ -37,7 +38,6 @@ class ReadPanel:
     Attributes:
         sources: For queries.
         inline: The checkpoints that move with each commit.
-        runners: By checkpoint.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class ReadPanel:
             )
             self._tables[place].append(tables)
             filled.append((tables, store))
-        self.runners = {
+        self._runners = {
             name: Runner(follower, log, chance) for name, (follower, _) in self._followers.items()
         }
         self.inline = list(self._folding)
@@ -132,7 +132,7 @@ class ReadPanel:
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(runner.run(), name=f"diptych {name}")
-            for name, runner in self.runners.items()
+            for name, runner in self._runners.items()
         ]
 
     async def close(self) -> None:
@@ -143,9 +143,26 @@ class ReadPanel:
         await self._stack.aclose()
 
     def failure(self, checkpoint: str) -> str | None:
-        """Why a view cannot go on at the moment."""
-        runner = self.runners.get(checkpoint)
-        return None if runner is None else runner.failure
+        """Why a view cannot go on at the moment, or stands still."""
+        runner = self._runners.get(checkpoint)
+        return None if runner is None else runner.failure or runner.paused
+
+    def progress(self) -> tuple[ViewProgress, ...]:
+        """How each of them stands, as far as this process knows."""
+        return tuple(
+            ViewProgress(
+                name,
+                runner.position,
+                self.sources.filling.target(name),
+                runner.failure,
+                runner.paused is not None,
+            )
+            for name, runner in self._runners.items()
+        )
+
+    def pause(self, checkpoint: str, reason: str | None) -> None:
+        """Lets a view stand still; with None it goes on."""
+        self._runners[checkpoint].pause(reason)
 
     async def catch_up(self) -> None:
         """Returns when the inline views have taken in what was committed without them.
@@ -155,7 +172,7 @@ class ReadPanel:
         """
         head = await self._log.head()
         for name in self.inline:
-            await self.runners[name].reached(head)
+            await self._runners[name].reached(head)
 
     async def settled(self) -> None:
         """Returns when every view has taken in the whole log."""
@@ -168,11 +185,11 @@ class ReadPanel:
         head = await self._log.head()
         return [
             f"{self._followers[name][0].title} is at {runner.position} of {head}"
-            + (f" ({runner.failure})" if runner.failure else "")
-            for name, runner in self.runners.items()
+            + (f" ({why})" if (why := self.failure(name)) else "")
+            for name, runner in self._runners.items()
             if runner.position < head
         ]
 
     def _position(self, checkpoint: str) -> Position:
-        runner = self.runners.get(checkpoint)
+        runner = self._runners.get(checkpoint)
         return 0 if runner is None else runner.position

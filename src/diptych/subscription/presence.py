@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from diptych.errors import Fault
 from diptych.log.pauses import Pauses
-from diptych.log.presence import BEAT, Attends, Followed
-from diptych.subscription.runner import Runner
+from diptych.log.presence import BEAT, Attends, ViewProgress
 
 TICK = 0.25
-"""Seconds after which a view that has just filled, failed or recovered is told."""
+"""Seconds after which a view that has just been filled, failed or recovered is told."""
 
 HEAR = 4
 """Ticks between two looks for views that somebody wants paused."""
@@ -21,16 +21,24 @@ HEAR = 4
 _log = logging.getLogger("diptych.subscription")
 
 
+class Views(Protocol):
+    """What a process keeps going."""
+
+    def progress(self) -> Sequence[ViewProgress]:
+        """How each of them stands."""
+        ...
+
+    def pause(self, checkpoint: str, reason: str | None) -> None:
+        """Lets one of them stand still; with None it goes on."""
+        ...
+
+
 class Presence:
-    """The signs of life of a process.
+    """The signs of life of a process."""
 
-    Args:
-        runners: By checkpoint.
-    """
-
-    def __init__(self, store: Attends, runners: Mapping[str, Runner]) -> None:
+    def __init__(self, store: Attends, views: Views) -> None:
         self._store = store
-        self._runners = runners
+        self._views = views
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -42,7 +50,7 @@ class Presence:
         """Goes on until it is cancelled. A store that cannot be written stops nothing."""
         failing = False
         while True:
-            views = self._views()
+            views = self._views.progress()
             try:
                 await self._store.attend(views)
                 failing = False
@@ -62,9 +70,10 @@ class Presence:
         if not isinstance(self._store, Pauses):
             return
         found = await self._store.pauses()
-        for name, runner in self._runners.items():
-            pause = found.get(name)
-            runner.pause(None if pause is None else f"paused by {pause.by}: {pause.reason}")
+        for view in self._views.progress():
+            pause = found.get(view.view)
+            reason = None if pause is None else f"paused by {pause.by}: {pause.reason}"
+            self._views.pause(view.view, reason)
 
     async def leave(self) -> None:
         """Says good-bye, if it can be said."""
@@ -81,18 +90,10 @@ class Presence:
             await asyncio.sleep(TICK)
             if tick % HEAR == 0:
                 await self.hear()
-            if _telling(self._views()) != told:
+            if _telling(self._views.progress()) != told:
                 return
 
-    def _views(self) -> tuple[Followed, ...]:
-        return tuple(
-            Followed(
-                name, runner.position, runner.filled, runner.failure, runner.paused is not None
-            )
-            for name, runner in self._runners.items()
-        )
 
-
-def _telling(views: tuple[Followed, ...]) -> object:
+def _telling(views: Sequence[ViewProgress]) -> object:
     """What is told at once when it changes; positions can wait, once there is one."""
-    return [(one.view, one.position > 0, one.filled, one.failure, one.paused) for one in views]
+    return [(one.view, one.position > 0, one.target, one.failure, one.paused) for one in views]

@@ -36,7 +36,6 @@ class Runner:
         position: How far the follower has got, as far as this process knows.
         failure: Why it cannot go on at the moment, in words; None while all is well.
         error: The same as it was raised.
-        filled: Whether it has been at the head of the log.
         paused: Why it stands still at somebody's wish, in words; None while it does not.
     """
 
@@ -47,7 +46,6 @@ class Runner:
         self.position: Position = 0
         self.failure: str | None = None
         self.error: Exception | None = None
-        self.filled = False
         self.paused: str | None = None
         self._pause = FIRST_PAUSE
         self._stepped = asyncio.Event()
@@ -107,6 +105,5 @@ class Runner:
                 self._pause = FIRST_PAUSE
                 self._step()
             else:
-                self.filled = True
                 self._step()
                 await news(self._store, self.position)

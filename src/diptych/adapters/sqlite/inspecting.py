@@ -19,13 +19,12 @@ from urllib.parse import quote
 
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import Guard, fault, refuse_foreign
-from diptych.adapters.sqlite.lane import SELECT_CHECKPOINTS
 from diptych.adapters.sqlite.pausing import pauses
 from diptych.adapters.sqlite.presence import processes
 from diptych.adapters.sqlite.reading import LONGEST, read_events
 from diptych.adapters.sqlite.store import WINDOW
 from diptych.errors import ForeignStore, StoreUnavailable
-from diptych.log.inspection import Process, Standing, Wanted
+from diptych.log.inspection import Checkpoint, Process, Standing, Wanted
 from diptych.log.pauses import Pause
 from diptych.log.port import Batch, StoredEvent
 from diptych.message import Position
@@ -181,16 +180,15 @@ def _standing(connection: sqlite3.Connection) -> Standing:
     head: Position = connection.execute(schema.SELECT_HEAD).fetchone()[0]
     last = connection.execute("SELECT time FROM diptych_events WHERE position = ?", (head,))
     row = last.fetchone()
-    checkpoints: dict[str, Position] = dict(connection.execute(SELECT_CHECKPOINTS).fetchall())
+    checkpoints = _checkpoints(connection)
     there: Sequence[Process] = ()
-    filled: Mapping[str, int] = {}
     paused: Mapping[str, Pause] = {}
     if "diptych_processes" in _tables(connection):  # else written before there was such a table
         there = processes(connection)
-        filled = dict(connection.execute("SELECT view, time FROM diptych_filled").fetchall())
     if "diptych_pauses" in _tables(connection):
         paused = pauses(connection)
-    positions = {0, *checkpoints.values(), *(v.position for p in there for v in p.views)}
+    known = (one.position for one in checkpoints.values())
+    positions = {0, *known, *(v.position for p in there for v in p.views)}
     oldest: dict[Position, int] = {}
     for position in positions:
         found = connection.execute(SELECT_NEXT, (position,)).fetchone()
@@ -202,11 +200,18 @@ def _standing(connection: sqlite3.Connection) -> Standing:
         head=head,
         head_time=None if row is None else row[0],
         checkpoints=checkpoints,
-        filled=filled,
         pauses=paused,
         oldest=oldest,
         processes=there,
     )
+
+
+def _checkpoints(connection: sqlite3.Connection) -> dict[str, Checkpoint]:
+    try:
+        rows = connection.execute("SELECT name, position, target FROM diptych_checkpoints")
+    except sqlite3.OperationalError:  # written before there were targets
+        rows = connection.execute("SELECT name, position, 0 FROM diptych_checkpoints")
+    return {name: Checkpoint(position, target) for name, position, target in rows.fetchall()}
 
 
 def _where(wanted: Wanted) -> tuple[str, list[Any]]:

@@ -12,9 +12,9 @@ import msgspec
 
 from diptych.adapters.machine import space
 from diptych.log.inspection import Process
-from diptych.log.presence import SILENT, Followed
+from diptych.log.presence import SILENT, ViewProgress
 
-_decode_views = msgspec.json.Decoder(tuple[Followed, ...]).decode
+_decode_views = msgspec.json.Decoder(tuple[ViewProgress, ...]).decode
 
 UPSERT = (
     "INSERT INTO diptych_processes (id, host, space, pid, started, seen, left, views) "
@@ -30,11 +30,6 @@ FORGET = (
 )
 """Who is gone, and kept nothing going that this process does not."""
 
-FILLED = (
-    "INSERT OR IGNORE INTO diptych_filled (view, time) SELECT json_extract(value, '$.view'), ? "
-    "FROM json_each(?) WHERE json_extract(value, '$.filled')"
-)
-
 
 def now() -> int:
     """The machine's time in microseconds."""
@@ -48,14 +43,13 @@ class Attendance:
         self._id = os.urandom(8).hex()
         self._started = now()
 
-    def attend(self, connection: sqlite3.Connection, views: Sequence[Followed]) -> None:
+    def attend(self, connection: sqlite3.Connection, views: Sequence[ViewProgress]) -> None:
         """Writes the row, and forgets those that it replaces."""
         at = now()
         told = msgspec.json.encode(views).decode()
         who = (self._id, socket.gethostname(), space(), os.getpid(), self._started, at, told)
         connection.execute(UPSERT, who)
         connection.execute(FORGET, (self._id, at - int(SILENT * 1_000_000), told))
-        connection.execute(FILLED, (at, told))
 
     def leave(self, connection: sqlite3.Connection) -> None:
         """Marks the row: this process has gone of its own accord."""

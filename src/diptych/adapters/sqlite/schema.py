@@ -84,12 +84,6 @@ CREATE TABLE IF NOT EXISTS diptych_pauses (
     since INTEGER NOT NULL,
     until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-
--- when a view had taken in the whole log for the first time.
-CREATE TABLE IF NOT EXISTS diptych_filled (
-    view TEXT PRIMARY KEY,
-    time INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
 """
 
 ADDED = {

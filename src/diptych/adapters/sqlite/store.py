@@ -36,7 +36,7 @@ from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
 from diptych.log.names import Stamp
 from diptych.log.pauses import Pause
 from diptych.log.port import Batch, Page, StoredEvent, Unit
-from diptych.log.presence import Followed
+from diptych.log.presence import ViewProgress
 from diptych.log.rows import Values
 from diptych.message import Position
 
@@ -229,7 +229,7 @@ class SqliteStore:
     async def pauses(self) -> Mapping[str, Pause]:
         return await self._opened.read(pauses)
 
-    async def attend(self, views: Sequence[Followed]) -> None:
+    async def attend(self, views: Sequence[ViewProgress]) -> None:
         attendance = self._opened.attendance
         await self._opened.write_alone(lambda connection: attendance.attend(connection, views))
 
