@@ -58,7 +58,7 @@ bench *options:
 [group('keep')]
 reference:
     uv run python -m scripts.reference
-    uv run python -m scripts.command_line
+    uv run python -m scripts.cli_reference
 
 # docs/tutorial/ladder.md from examples/ladder
 [group('keep')]

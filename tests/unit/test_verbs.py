@@ -15,7 +15,7 @@ from diptych.cli.parsing import Unclear, build, names, parse
 from diptych.ops.envelope import schema_text
 from diptych.ops.findings import Exit
 from diptych.ops.verbs import VERBS, AnyVerb, Risk, verb
-from docs.reference.make import page
+from scripts.cli_reference import page
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 GOLDEN = Path(__file__).parent / "golden" / "help.txt"
@@ -131,12 +131,12 @@ def test_every_command_line_in_the_documentation_is_understood() -> None:
 
 
 def test_the_reference_of_the_command_line_is_current() -> None:
-    """To accept: uv run python -m docs.reference.make"""
+    """To accept: uv run python -m scripts.cli_reference"""
     assert (REFERENCE / "cli.md").read_text() == page()
 
 
 def test_the_published_schema_is_current() -> None:
-    """To accept: uv run python -m docs.reference.make"""
+    """To accept: uv run python -m scripts.cli_reference"""
     assert (REFERENCE / "cli-envelope.schema.json").read_text() == schema_text()
     alternatives = json.loads(schema_text())["oneOf"]
     assert len(alternatives) == len({verb.result for verb in VERBS}) + 1

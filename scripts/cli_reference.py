@@ -1,4 +1,5 @@
-"""Writes what is made from the verb table: `uv run python -m docs.reference.make`."""
+"""`python -m scripts.cli_reference` writes what is made from the verb table: the page of the command
+line, and the schema of its answers."""
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ from diptych.cli.options import Option, options_of, typed
 from diptych.ops.envelope import schema_text
 from diptych.ops.verbs import VERBS, AnyVerb
 
-HERE = Path(__file__).parent
+REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 
 HEAD = """# The command line
 
-Made from the verb table, `src/diptych/ops/verbs.py`, by `docs/reference/make.py`; a test holds \
+Made from the verb table, `src/diptych/ops/verbs.py`, by `scripts/cli_reference.py`; a test holds \
 that it is current.
 
 `pip install 'diptych[cli]'` brings the program `diptych`. It finds the app in the nearest \
@@ -92,6 +93,10 @@ def _option(option: Option) -> str:
     return f"| `{shown}` | {option.help}{default} |"
 
 
+def main() -> None:
+    (REFERENCE / "cli.md").write_text(page(), encoding="utf-8")
+    (REFERENCE / "cli-envelope.schema.json").write_text(schema_text(), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    (HERE / "cli.md").write_text(page(), encoding="utf-8")
-    (HERE / "cli-envelope.schema.json").write_text(schema_text(), encoding="utf-8")
+    main()
