@@ -54,10 +54,11 @@ ci:
 bench *options:
     uv run --group bench python -m benchmarks {{ options }}
 
-# docs/reference/api.md from the docstrings
+# docs/reference: api.md from the docstrings, cli.md and its schema from the verb table
 [group('keep')]
 reference:
     uv run python -m scripts.reference
+    uv run python -m scripts.cli_reference
 
 # docs/tutorial/ladder.md from examples/ladder
 [group('keep')]

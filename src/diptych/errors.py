@@ -4,6 +4,7 @@
     ├── Refused                 a business "no"; with a command id it is an outcome, stored and repeated
     └── Fault                   something is wrong; nothing was changed unless the text says so
         ├── WiringError         the app's description does not fit together (raised before any I/O)
+        ├── AppNotFound         a tool cannot find or import the app it should work on
         ├── BadMessage          what was sent cannot be taken
         │   ├── InvalidMessage      a field breaks its type or constraint
         │   ├── UnknownMessage      no model takes the command, no answerer the query
@@ -82,6 +83,10 @@ class Fault(DiptychError):
 
 class WiringError(Fault):
     """The description of the app does not fit together."""
+
+
+class AppNotFound(Fault):
+    """A tool cannot find or import the app that it should work on."""
 
 
 class BadMessage(Fault):

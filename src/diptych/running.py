@@ -12,9 +12,11 @@ from msgspec import Struct
 from diptych.adapters.opening import build_store, build_view_store
 from diptych.errors import WiringError
 from diptych.log.port import Joins, Store, Units, UserTables
+from diptych.log.presence import Attends
 from diptych.message import Chance, Clock, Ids
 from diptych.read.panel import ReadPanel
 from diptych.read.query import Queries
+from diptych.subscription.presence import Presence
 from diptych.wiring import Wiring
 from diptych.write.dispatch import Dispatch
 from diptych.write.handlers import Handlers
@@ -104,6 +106,7 @@ class Running:
             chance=ports.chance,
             readable=wiring.readable,
         )
+        self._presence = Presence(store, self.panel) if isinstance(store, Attends) else None
         self.dispatch = Dispatch(
             wiring.context,
             wiring.models,
@@ -141,16 +144,22 @@ class Running:
         try:
             await self.store.open(self._wiring.context, self._wiring.stamps())
             self._stack.push_async_callback(self.store.close)
+            if self._presence is not None:
+                self._stack.push_async_callback(self._presence.leave)
             if self._wiring.tables and isinstance(self.store, UserTables):
                 await self.store.create_tables(self._wiring.tables)
             await self.panel.open(self._wiring.context)
             self._stack.push_async_callback(self.panel.close)
             for type_, opener in self._provide.items():
                 self._provided[type_] = await self._stack.enter_async_context(opener())
+            if self._presence is not None:
+                await self._presence.hear()
         except BaseException:
             await self._stack.aclose()
             raise
         self.panel.start()
+        if self._presence is not None:
+            self._presence.start()
         if self.panel.inline:
             self.dispatch.before = self._catch_up
 

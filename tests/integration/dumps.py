@@ -11,8 +11,12 @@ def path_of(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
+PRESENCE = ("diptych_processes",)
+"""Who has the file open: written with the time, not by commands."""
+
+
 def dump(url: str) -> dict[str, list[tuple[object, ...]]]:
-    """All tables with all their rows."""
+    """All tables with all their rows, but for who is there."""
     connection = sqlite3.connect(f"file:{path_of(url)}?mode=ro", uri=True)
     try:
         # Views keep Decimals in an order of their own.
@@ -21,6 +25,7 @@ def dump(url: str) -> dict[str, list[tuple[object, ...]]]:
         return {
             name: sorted(connection.execute(f'SELECT * FROM "{name}"'), key=repr)
             for (name,) in tables.fetchall()
+            if name not in PRESENCE
         }
     finally:
         connection.close()

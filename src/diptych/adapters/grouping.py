@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from copy import copy
 from typing import Any
 
@@ -119,6 +120,19 @@ class GroupCommitter:
         self._writing = False
         self._asked = True
         self._loop.call_soon(self._next)
+
+    @asynccontextmanager
+    async def own_turn(self) -> AsyncGenerator[None, None]:
+        """A turn for the engine itself: never refused, and nobody else is refused because of it."""
+        self._limit += 1
+        try:
+            await self.turn()
+            try:
+                yield
+            finally:
+                self.end_turn()
+        finally:
+            self._limit -= 1
 
     def _take(self) -> None:
         if self._closed:

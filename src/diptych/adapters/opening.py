@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from diptych.errors import WiringError
+from diptych.log.inspection import Inspection
+from diptych.log.pauses import Pausing
 from diptych.log.port import Store
 from diptych.read.port import ViewStore
 
@@ -87,3 +89,29 @@ def build_view_store(url: str) -> ViewStore:
 
 def _file(path: str) -> Path | None:
     return Path(path[1:]) if path else None
+
+
+def file_of(url: str) -> Path | None:
+    """The file that a store is; None for one in memory."""
+    scheme, _, path = url.partition("://")
+    return Path(path[1:]) if scheme == "sqlite" and path else None
+
+
+def build_inspection(url: str) -> Inspection | None:
+    """What looks at a store from outside; None where nobody can (a store in memory)."""
+    path = file_of(url)
+    if path is None:
+        return None
+    from diptych.adapters.sqlite.inspecting import SqliteInspection
+
+    return SqliteInspection(path)
+
+
+def build_pausing(url: str) -> Pausing | None:
+    """What pauses views from outside; None where nobody can (a store in memory)."""
+    path = file_of(url)
+    if path is None:
+        return None
+    from diptych.adapters.sqlite.pausing import SqlitePausing
+
+    return SqlitePausing(path)

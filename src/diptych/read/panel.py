@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from diptych.errors import ForeignStore, WiringError
 from diptych.log.codec import EventCodec
 from diptych.log.port import Store
+from diptych.log.presence import ViewProgress
 from diptych.message import Chance, Position
 from diptych.read.port import Begun, Origin, Shape, SqlViewStore, TableSet, ViewStore
 from diptych.read.projecting import (
@@ -142,9 +143,26 @@ class ReadPanel:
         await self._stack.aclose()
 
     def failure(self, checkpoint: str) -> str | None:
-        """Why a view cannot go on at the moment."""
+        """Why a view cannot go on at the moment, or stands still."""
         runner = self._runners.get(checkpoint)
-        return None if runner is None else runner.failure
+        return None if runner is None else runner.failure or runner.paused
+
+    def progress(self) -> tuple[ViewProgress, ...]:
+        """How each of them stands, as far as this process knows."""
+        return tuple(
+            ViewProgress(
+                name,
+                runner.position,
+                self.sources.filling.target(name),
+                runner.failure,
+                runner.paused is not None,
+            )
+            for name, runner in self._runners.items()
+        )
+
+    def pause(self, checkpoint: str, reason: str | None) -> None:
+        """Lets a view stand still; with None it goes on."""
+        self._runners[checkpoint].pause(reason)
 
     async def catch_up(self) -> None:
         """Returns when the inline views have taken in what was committed without them.
@@ -167,7 +185,7 @@ class ReadPanel:
         head = await self._log.head()
         return [
             f"{self._followers[name][0].title} is at {runner.position} of {head}"
-            + (f" ({runner.failure})" if runner.failure else "")
+            + (f" ({why})" if (why := self.failure(name)) else "")
             for name, runner in self._runners.items()
             if runner.position < head
         ]

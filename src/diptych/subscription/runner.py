@@ -36,6 +36,7 @@ class Runner:
         position: How far the follower has got, as far as this process knows.
         failure: Why it cannot go on at the moment, in words; None while all is well.
         error: The same as it was raised.
+        paused: Why it stands still at somebody's wish, in words; None while it does not.
     """
 
     def __init__(self, follower: Follower, store: Store, chance: Chance) -> None:
@@ -45,6 +46,7 @@ class Runner:
         self.position: Position = 0
         self.failure: str | None = None
         self.error: Exception | None = None
+        self.paused: str | None = None
         self._pause = FIRST_PAUSE
         self._stepped = asyncio.Event()
 
@@ -58,6 +60,15 @@ class Runner:
             if self.error is not None:
                 raise copy(self.error)
             await self._stepped.wait()
+
+    def pause(self, reason: str | None) -> None:
+        """From its next batch on it stands still; with None it goes on.
+
+        One that moves with the commits cannot stand still.
+        """
+        if not self._follower.moves_by_itself and reason != self.paused:
+            self.paused = reason
+            self._step()
 
     def _step(self) -> None:
         """Tells those who wait that something has changed."""
@@ -81,6 +92,8 @@ class Runner:
 
     async def _follow(self) -> None:
         while True:
+            while self.paused is not None:
+                await self._stepped.wait()
             if self._follower.moves_by_itself:
                 self.position = await self._follower.checkpoint()
             batch = await self._store.read_all(

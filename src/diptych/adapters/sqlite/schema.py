@@ -63,6 +63,27 @@ CREATE TABLE IF NOT EXISTS diptych_checkpoints (
     position INTEGER NOT NULL,
     target INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+
+-- who has the store open, as they say themselves; views is JSON. Nothing but status reads it.
+CREATE TABLE IF NOT EXISTS diptych_processes (
+    id TEXT PRIMARY KEY,
+    host TEXT NOT NULL,
+    space TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    left INTEGER,
+    views TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- views that stand still for a while, because somebody wants it so.
+CREATE TABLE IF NOT EXISTS diptych_pauses (
+    view TEXT PRIMARY KEY,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 """
 
 ADDED = {

@@ -17,8 +17,10 @@ from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import Synchronous, connect, fault
 from diptych.adapters.sqlite.group import InlineView
 from diptych.adapters.sqlite.ledger import settled_of
+from diptych.adapters.sqlite.pausing import pauses
 from diptych.adapters.sqlite.place import Place
 from diptych.adapters.sqlite.preparing import prepare_log
+from diptych.adapters.sqlite.presence import Attendance
 from diptych.adapters.sqlite.reading import (
     LONGEST,
     read_events,
@@ -32,7 +34,9 @@ from diptych.adapters.worker import Gather, Worker
 from diptych.errors import NotOpen
 from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
 from diptych.log.names import Stamp
+from diptych.log.pauses import Pause
 from diptych.log.port import Batch, Page, StoredEvent, Unit
+from diptych.log.presence import ViewProgress
 from diptych.log.rows import Values
 from diptych.message import Position
 
@@ -222,6 +226,16 @@ class SqliteStore:
         opened = self._opened
         return await opened.writing.run(lambda: opened.writer.transact(work))
 
+    async def pauses(self) -> Mapping[str, Pause]:
+        return await self._opened.read(pauses)
+
+    async def attend(self, views: Sequence[ViewProgress]) -> None:
+        attendance = self._opened.attendance
+        await self._opened.write_alone(lambda connection: attendance.attend(connection, views))
+
+    async def leave(self) -> None:
+        await self._opened.write_alone(self._opened.attendance.leave)
+
     def keep(
         self, views: Sequence[InlineView], told: Callable[[Mapping[str, Position]], None]
     ) -> None:
@@ -271,6 +285,7 @@ class _Open:
         self.rows = Gather(lambda: self._free(read_rows))
         self.committer = GroupCommitter(self._write, waiting=waiting)
         self.news = News(self.head)
+        self.attendance = Attendance()
         self._lender: Lender | None = None
         self._joiner: Joiner | None = None
 
@@ -290,6 +305,11 @@ class _Open:
             self._tell()
 
         self.writing.begin(lambda: self.writer.write(commits), done)
+
+    async def write_alone(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Runs `work` in a transaction of its own, in its turn with the commits."""
+        async with self.committer.own_turn():
+            await self.writing.run(lambda: self.writer.transact(work))
 
     @property
     def lender(self) -> Lender:
