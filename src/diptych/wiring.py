@@ -14,12 +14,14 @@ from diptych.part import Part
 from diptych.read.model import ReadModel
 from diptych.read.projection import PlacedTables, Projection
 from diptych.read.query import Answerer, queries_of
+from diptych.read.replica import Replica
 from diptych.read.tables import Tables
 from diptych.read.view import Placed, View
 from diptych.security.policy import NOBODY, Policy, policies, refuse_idle
 from diptych.write.boundary import Boundary
 from diptych.write.handlers import Handlers
 from diptych.write.model import WriteModel
+from diptych.write.state_stored import StateStored
 
 
 class Wiring:
@@ -59,6 +61,7 @@ class Wiring:
         _refuse_shared(self.models)
         views = [read for read in self.reads if isinstance(read, View)]
         projections = [read for read in self.reads if isinstance(read, Projection)]
+        _refuse_unwired(views, self.models)
         self.codec = EventCodec(
             _event_types(
                 self.models,
@@ -78,7 +81,7 @@ class Wiring:
         self.projections = tuple(
             PlacedTables(one, place_of_views(one.store, store)) for one in projections
         )
-        _refuse_contested(self.views, projections)
+        _refuse_contested(self.views, projections, self._written)
         self.commands = tuple(type_ for model in self.models for type_ in model.commands)
         self.queries = tuple(queries_of(self.answerers, provided))
         self._policies = policies([may for part in parts for may in part.may])
@@ -98,6 +101,14 @@ class Wiring:
         given = [model.tables for model in self.models if isinstance(model, Handlers)]
         given += [read.metadata for read in self.reads if isinstance(read, Tables)]
         return tuple({id(one): one for one in given if one is not None}.values())
+
+    @property
+    def _written(self) -> frozenset[str]:
+        """Names of the tables that the write model writes."""
+        names = {one.name for metadata in self.tables for one in metadata.tables.values()}
+        mapped = (model.rows.row for model in self.models if isinstance(model, StateStored))
+        tables = (getattr(row, "__table__", None) for row in mapped)
+        return frozenset(names | {table.name for table in tables if table is not None})
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -172,8 +183,21 @@ def _placed(views: Sequence[View[Any]], names: Names, store: str) -> tuple[Place
     return tuple(kept)
 
 
-def _refuse_contested(views: Sequence[Placed], projections: Sequence[Projection]) -> None:
-    """One checkpoint, and one table, has one owner."""
+def _refuse_unwired(views: Sequence[View[Any]], models: Sequence[WriteModel]) -> None:
+    """A replica copies a model of this app."""
+    for view in views:
+        if isinstance(view, Replica) and not any(view.model is model for model in models):
+            raise WiringError(f"{view!r}: that model is not wired here. Wire it too: write=[…].")
+
+
+def _refuse_contested(
+    views: Sequence[Placed], projections: Sequence[Projection], written: Collection[str]
+) -> None:
+    """One checkpoint, and one table, has one owner.
+
+    Args:
+        written: Names of the tables that the write model writes.
+    """
     names = {placed.shape.view for placed in views}
     by_table: dict[str, Projection] = {}
     for projection in projections:
@@ -186,6 +210,11 @@ def _refuse_contested(views: Sequence[Placed], projections: Sequence[Projection]
             )
         names.add(projection.name)
         for table in sorted(projection.tables.names):
+            if table in written:
+                raise WiringError(
+                    f"table {table!r} is filled by {projection!r}, and belongs to the write model "
+                    "(Handlers, Rows, Tables). Give the projection a MetaData of its own."
+                )
             other = by_table.setdefault(table, projection)
             if other is not projection:
                 raise WiringError(

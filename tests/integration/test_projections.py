@@ -14,17 +14,30 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from diptych import App, Projection, Query, Recorded, Stale, Tables, Views, WiringError
+from diptych import (
+    App,
+    Projection,
+    Query,
+    Recorded,
+    Rows,
+    Stale,
+    StateStored,
+    Tables,
+    Views,
+    WiringError,
+)
 from diptych.errors import BadResult, NotReady, NotSettled, SchemaChanged
 from tests.integration.gates import Gate
 from tests.integration.pots import (
     Added,
+    Pot,
     Put,
     Removed,
     Take,
     Total,
     bank,
     file_url,
+    pots,
     totals,
 )
 
@@ -333,6 +346,14 @@ class TestVersions:
                 pass
 
 
+def same_names(metadata: sa.MetaData) -> sa.MetaData:
+    """Another metadata with tables of the same names."""
+    other = sa.MetaData()
+    for name in metadata.tables:
+        sa.Table(name, other, sa.Column("x", sa.Integer))
+    return other
+
+
 class TestWiring:
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -359,6 +380,34 @@ class TestWiring:
     def test_a_table_has_one_owner(self) -> None:
         with pytest.raises(WiringError, match=r"'moves' is filled by .*ranking.* and by .*other"):
             ranked_bank("memory://", read=[ranking, Projection("other", added, tables=metadata)])
+
+    def test_what_the_write_model_writes_is_not_filled(self) -> None:
+        for tables in (Tables(metadata), Tables(same_names(metadata))):
+            with pytest.raises(
+                WiringError, match=r"belongs to the write model.*MetaData of its own"
+            ):
+                ranked_bank("sqlite://", read=[ranking, tables])
+
+    def test_nor_is_the_table_of_a_state(self) -> None:
+        class Base(DeclarativeBase): ...
+
+        class Row(Base):
+            __tablename__ = "moves"
+            pot: Mapped[str] = mapped_column(primary_key=True)
+
+        rows = Rows(Row, to_state=lambda row: Pot(), to_row=lambda pot, state: Row(pot=pot))
+        model = StateStored("pot", pots.decider, key="pot", rows=rows)
+        with pytest.raises(
+            WiringError, match=r"'moves' is filled by .* belongs to the write model"
+        ):
+            ranked_bank("sqlite://", write=[model], read=[ranking])
+
+    @pytest.mark.parametrize("name", ["diptych_events", "sqlite_sequence", "view_free_seats_1"])
+    def test_the_engines_own_tables_are_not_filled(self, name: str) -> None:
+        own = sa.MetaData()
+        sa.Table(name, own, sa.Column("x", sa.Integer))
+        with pytest.raises(WiringError, match="diptych's own tables"):
+            Projection("ranking", added, tables=own)
 
     def test_a_name_has_one_owner(self) -> None:
         own = sa.MetaData()
