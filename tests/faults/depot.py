@@ -213,9 +213,7 @@ def shelves(told: Told = _nobody, *, seconds: float = 5.0) -> Handlers:
             raise Refused("none_left", command.sku)
         return [taken]
 
-    return Handlers(
-        "shelf", [fill, take_one], key="sku", tables=Base.metadata, seconds=seconds
-    )
+    return Handlers("shelf", [fill, take_one], key="sku", tables=Base.metadata, seconds=seconds)
 
 
 def depot(file: Path, told: Told = _nobody, **more: Any) -> App:

@@ -72,7 +72,7 @@ class Joining:
     @asynccontextmanager
     async def join(self, session: Any, principal: Principal) -> AsyncGenerator[JoinUnit, None]:
         """For an AsyncSession."""
-        await session.run_sync(self._store.begin_join)
+        await self._store.begin_join(session)
         unit = JoinUnit()
         token = handling.set(True)
         try:
@@ -89,7 +89,7 @@ class Joining:
     @contextmanager
     def join_now(self, session: Any, principal: Principal) -> Generator[JoinUnit, None, None]:
         """For a Session, in the caller's thread."""
-        self._store.begin_join(session)
+        self._store.begin_join_now(session)
         unit = JoinUnit()
         token = handling.set(True)
         try:

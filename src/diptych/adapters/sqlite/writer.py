@@ -18,11 +18,11 @@ from diptych.adapters.sqlite.connection import (
     connect,
     fault,
     is_fault,
-    is_locked,
     patiently,
     prepare_to_write,
     refuse_foreign,
 )
+from diptych.adapters.sqlite.gate import Gate
 from diptych.adapters.sqlite.group import Group, InlineView, write_group
 from diptych.adapters.sqlite.ledger import settled_of
 from diptych.adapters.sqlite.reading import LONGEST
@@ -40,11 +40,6 @@ UNKNOWN = -1
 
 CACHE_KIB = 32_000
 """Of pages that the writer keeps: it changes leaves of the index all over the file."""
-
-COURTESY = 0.0004
-NEIGHBOURS = 20
-"""Seconds to stand back before a group, for so many groups after the lock was found taken: who has
-just committed would take it again before the others wake up."""
 
 PROMPT = 0.001
 """Seconds that a COMMIT may take to count as prompt: what a trip to a thread and back costs while
@@ -95,12 +90,12 @@ class Writer:
         except BaseException:
             self.connection.close()
             raise
+        self.gate = Gate(path)
         self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         self.connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
         self.head: Position = 0
         """As of the last group."""
         self._data_version = UNKNOWN
-        self._polite = 0
         self._versions: dict[tuple[str, str], int] = {}
         self.positions: Mapping[str, Position] = {}
         """Of views, as far as they are known for certain. Never changed in place: the loop's
@@ -119,6 +114,7 @@ class Writer:
         if self._statements is not None:
             self._statements.close()
         self.connection.close()
+        self.gate.close()
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `work` in a transaction of its own (schema, names).
@@ -145,6 +141,11 @@ class Writer:
         self._sweep(len(commits))
         return answers
 
+    @property
+    def is_untidy(self) -> bool:
+        """Whether COMMITs leave the WAL and old outcomes as they are."""
+        return self._on_the_spot > 0
+
     def _tidy(self) -> None:
         """In the thread, the WAL is copied into the file when it is due."""
         if self._on_the_spot:
@@ -155,11 +156,9 @@ class Writer:
     def is_prompt(self) -> bool:
         """Whether the next commit can be expected to take less time than a trip to a thread.
 
-        The disk was prompt lately, nobody else wanted the file lately, and nothing is to be tidied.
+        The disk was prompt lately, and nothing is to be tidied.
         """
-        return (
-            self._prompt >= PROMPT_IN_A_ROW and not self._polite and self._on_the_spot < ON_THE_SPOT
-        )
+        return self._prompt >= PROMPT_IN_A_ROW and self._on_the_spot < ON_THE_SPOT
 
     def write_on_the_spot(self, commit: Commit) -> Committed | BaseException | None:
         """Writes one commit in the caller's thread, who must own the writer meanwhile.
@@ -175,8 +174,10 @@ class Writer:
         """Begins a transaction in the caller's thread, who must own the writer until its end.
 
         Returns:
-            False where somebody else holds the write lock: nothing was done.
+            False where somebody else holds the write lock, or waits for it: nothing was done.
         """
+        if not self.gate.try_enter():
+            return False
         if not self._on_the_spot:
             self.connection.execute("PRAGMA wal_autocheckpoint = 0")
         self._on_the_spot += 1
@@ -184,6 +185,8 @@ class Writer:
             self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:  # the thread has the patience, or finds the words
             return False
+        finally:
+            self.gate.leave()
         self._since_sweep += 1
         return True
 
@@ -218,6 +221,7 @@ class Writer:
         """
         try:
             if not self.connection.in_transaction:
+                self._tidy()
                 self._begin()
             try:
                 self._look_around()
@@ -258,11 +262,32 @@ class Writer:
             raise fault(error, self._path) from error
         self._commit()
         self._remember(group)
+        if not self.is_untidy:
+            self._sweep(1)
         return answer
 
     def end_unit(self) -> None:
         """Whatever was not committed has not happened."""
+        self.gate.given_up = False
         self._rollback_quietly()
+
+    def stand_in_gate(self) -> None:
+        """Returns when nobody has the write lock, and nobody of the engine's would take it before
+        the gate is left; it must be left in any case.
+
+        Raises:
+            StoreUnavailable: Somebody had it for too long.
+        """
+        try:
+            self.gate.enter(lambda: self.connection.execute("BEGIN IMMEDIATE"))
+            self._rollback()
+        except sqlite3.Error as error:
+            raise fault(error, self._path) from error
+
+    def leave_gate(self) -> None:
+        """Whoever stood in it has the lock, or does not want it any more."""
+        self.gate.given_up = False
+        self.gate.leave()
 
     def _look_around(self) -> None:
         """Under the lock: forgets what others may have changed since."""
@@ -308,17 +333,11 @@ class Writer:
         return now != before
 
     def _begin(self) -> None:
-        """Takes the write lock; where others wanted it lately, not before they had a chance."""
-        if self._polite:
-            self._polite -= 1
-            time.sleep(COURTESY)
+        """Takes the write lock, in its turn among the processes."""
         try:
-            self.connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if not is_locked(error):
-                raise
-            self._polite = NEIGHBOURS
-            patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"))
+            self.gate.enter(lambda: self.connection.execute("BEGIN IMMEDIATE"))
+        finally:
+            self.gate.leave()
 
     def _rollback(self) -> None:
         if self.connection.in_transaction:
