@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,10 +17,8 @@ from pathlib import Path
 
 from diptych.adapters.sqlite.connection import is_locked
 
-try:
+if sys.platform != "win32":  # there, the quickest has the lock
     import fcntl
-except ImportError:  # Windows: there, the quickest has the lock
-    fcntl = None  # type: ignore[assignment]
 
 PATIENCE = 10.0
 """Seconds to wait for the lock, and as many before the gate."""
@@ -42,12 +41,12 @@ class Gate:
         self.given_up = False
         """Whether whoever of this process waits shall not wait any longer."""
         with suppress(OSError):  # nothing can be created there: SQLite says so where it matters
-            if fcntl is not None:
+            if sys.platform != "win32":
                 self._descriptor = os.open(f"{path}-gate", os.O_RDWR | os.O_CREAT, 0o666)
 
     def try_enter(self) -> bool:
         """Whether nobody else stands in it; then the caller does, until `leave`."""
-        if self._descriptor is None:
+        if self._descriptor is None or sys.platform == "win32":
             return True
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,7 +58,7 @@ class Gate:
 
     def leave(self) -> None:
         """The next one may stand in it."""
-        if self._descriptor is not None:
+        if self._descriptor is not None and sys.platform != "win32":
             with suppress(OSError):
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
