@@ -130,6 +130,7 @@ class Lender:
 
     async def undo(self) -> None:
         """See `diptych.log.port.Unit`."""
+        self._lent.ended_by = None  # it is all taken back anyway
         await through(self._writing.call(self._writer.undo_unit))
 
 

@@ -238,7 +238,11 @@ class Writer:
 
     def undo_unit(self) -> None:
         """Takes back all statements since `begin_unit`; the lock stays."""
-        self.connection.execute("ROLLBACK TO diptych")
+        refuse_ended(self.connection)
+        try:
+            self.connection.execute("ROLLBACK TO diptych")
+        except sqlite3.Error as error:
+            raise fault(error, self._path) from error
 
     def commit_unit(self, commit: Commit) -> Committed:
         """Judges and writes one commit, and commits it with the statements before it.
@@ -246,6 +250,7 @@ class Writer:
         Raises:
             BaseException: What poisons it; nothing is left of it or of the statements.
         """
+        refuse_ended(self.connection)
         try:
             try:
                 group = self._put([commit])
@@ -417,4 +422,18 @@ class Writer:
         connection.executemany(
             "DELETE FROM diptych_outcomes WHERE tenant = ? AND id = ?",
             [(tenant, id) for tenant, id, written in rows if written < oldest],
+        )
+
+
+def refuse_ended(connection: sqlite3.Connection) -> None:
+    """Without a transaction each statement would be committed by itself.
+
+    Raises:
+        BadResult: One of a handler's own statements has ended it.
+    """
+    if not connection.in_transaction:
+        raise BadResult(
+            "a handler",
+            "ended the transaction (as INSERT OR ROLLBACK does), so nothing of its work is left. "
+            "Use session.begin_nested() for a part that may fail.",
         )
