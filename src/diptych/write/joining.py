@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from diptych.errors import BadResult, JoinFailed, StreamConflict
+from diptych.errors import BadResult, JoinFailed, NestedCall, StreamConflict
 from diptych.log.codec import EventCodec, to_micros
 from diptych.log.commit import Append, Appended, Cause, Commit, Conflict
 from diptych.log.messages import is_plain
@@ -72,9 +72,10 @@ class Joining:
     @asynccontextmanager
     async def join(self, session: Any, principal: Principal) -> AsyncGenerator[JoinUnit, None]:
         """For an AsyncSession."""
+        _refuse_nested(session)
         await self._store.begin_join(session)
         unit = JoinUnit()
-        token = handling.set(True)
+        token = handling.set(session)
         try:
             yield unit
         finally:
@@ -89,9 +90,10 @@ class Joining:
     @contextmanager
     def join_now(self, session: Any, principal: Principal) -> Generator[JoinUnit, None, None]:
         """For a Session, in the caller's thread."""
+        _refuse_nested(session)
         self._store.begin_join_now(session)
         unit = JoinUnit()
-        token = handling.set(True)
+        token = handling.set(session)
         try:
             yield unit
         finally:
@@ -124,3 +126,10 @@ class Joining:
                 raise StreamConflict(committed.what, committed.expected, committed.found)
             case _:
                 raise JoinFailed(f"{stream}: the store answered {committed!r} to a new commit.")
+
+
+def _refuse_nested(session: Any) -> None:
+    """Whoever has the write lock in one transaction would wait for it in another for ever."""
+    inside = handling.get()
+    if inside is not None and inside is not session:
+        raise NestedCall("join")

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from diptych.adapters.sqlite import schema
-from diptych.adapters.sqlite.connection import fault, is_locked
+from diptych.adapters.sqlite.connection import DECIMAL, by_value, fault, is_locked
 from diptych.adapters.sqlite.group import InlineView, write_group
 from diptych.errors import ForeignStore, JoinFailed, WouldBlock
 from diptych.log.commit import Commit, Committed
@@ -154,7 +154,11 @@ class Joiner:
             Exception: What poisons it; the session's own work is as it was.
         """
         session.flush()
-        borrowed = Borrowed(session.connection())
+        connection = session.connection()
+        inline = self._inline()
+        if any(view.table.has_decimals for view in inline):
+            _teach_decimals(connection)
+        borrowed = Borrowed(connection)
         borrowed.execute("SAVEPOINT diptych_join")
         try:
             group = write_group(
@@ -162,7 +166,7 @@ class Joiner:
                 [commit],
                 head=borrowed.execute(schema.SELECT_HEAD).fetchone()[0],
                 versions={},
-                inline=self._inline(),
+                inline=inline,
                 positions={},
             )
             (answer,) = group.answers
@@ -194,6 +198,20 @@ class Joiner:
                 )
             return fault(cause, self._path)
         return error
+
+
+def _teach_decimals(connection: Connection) -> None:
+    """The order of decimals, by which a view's rows may be found."""
+    if DECIMAL in connection.info:
+        return
+    connection.info[DECIMAL] = True  # for as long as the driver's connection lives
+    driver: Any = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        driver.create_collation(DECIMAL, by_value)
+        return
+    adapted: Any = connection.connection.dbapi_connection
+    # aiosqlite has no such call of its own, and a thread of its own in which it must be made.
+    adapted.run_async(lambda lent: lent._execute(lent._conn.create_collation, DECIMAL, by_value))
 
 
 def _has_begun(connection: Connection) -> bool:
