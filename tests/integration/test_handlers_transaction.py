@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from diptych import App, BadResult, Handlers, Receipt, Refused
+from diptych import App, Handlers, Receipt, Refused
 from diptych.errors import DiptychError, NestedCall
 from tests.integration.shop import (
     Article,

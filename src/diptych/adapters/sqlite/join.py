@@ -210,8 +210,11 @@ def _teach_decimals(connection: Connection) -> None:
         driver.create_collation(DECIMAL, by_value)
         return
     adapted: Any = connection.connection.dbapi_connection
-    # aiosqlite has no such call of its own, and a thread of its own in which it must be made.
-    adapted.run_async(lambda lent: lent._execute(lent._conn.create_collation, DECIMAL, by_value))
+
+    def teach(aiosqlite: Any) -> Any:  # it has no such call, and a thread where it must be made
+        return aiosqlite._execute(aiosqlite._conn.create_collation, DECIMAL, by_value)
+
+    adapted.run_async(teach)
 
 
 def _has_begun(connection: Connection) -> bool:
