@@ -36,12 +36,13 @@ Call = Callable[[str, str], Awaitable[Receipt]]
 class Work:
     """The callers of one process."""
 
+    _commits: Commits
+    _end: float
+
     def __init__(self, asked: argparse.Namespace) -> None:
         self._asked = asked
-        self._commits = Commits(asked.file)
         self._turns: dict[str, int] = {}
         self._numbers = itertools.count(asked.start)
-        self._end = time.monotonic() + asked.seconds
 
     def told(self, note: str) -> None:
         """A note has the writer's turn."""
@@ -50,7 +51,11 @@ class Work:
     async def run(self) -> None:
         asked = self._asked
         async with depot(asked.file, self.told) as app, own_sessions(asked.file) as sessions:
+            self._commits = Commits(asked.file)
             say(open=True, pid=os.getpid())
+            while asked.go is not None and not asked.go.exists():
+                await asyncio.sleep(0.005)
+            self._end = time.monotonic() + asked.seconds
             calls = self._calls(app, sessions)
             await asyncio.gather(
                 *(
@@ -68,7 +73,9 @@ class Work:
 
     def _calls(self, app: App, sessions: Sessions) -> dict[str, Call]:
         def handler(note: str, sku: str) -> Awaitable[Receipt]:
-            return app.execute(TakeOne(sku, note, none=note.endswith("9")), id=note)
+            return app.execute(
+                TakeOne(sku, note, none=self._asked.refusals and note.endswith("9")), id=note
+            )
 
         def join(note: str, sku: str) -> Awaitable[Receipt]:
             return take_in_own_session(app, sessions, sku, note, self.told)
@@ -108,6 +115,8 @@ def main() -> None:
     parser.add_argument("--handlers", type=int, default=0, help="callers")
     parser.add_argument("--joins", type=int, default=0, help="callers")
     parser.add_argument("--plain", type=int, default=0, help="callers")
+    parser.add_argument("--go", type=Path, help="a file to wait for, so that all begin together")
+    parser.add_argument("--refusals", action="store_true", help="some handlers refuse")
     parser.add_argument("--bug", default="")
     asked = parser.parse_args()
     plant(asked.bug)
