@@ -108,6 +108,7 @@ class Writer:
         """COMMITs in a row that were prompt."""
         self._on_the_spot = 0
         """Commits in a row without a thread."""
+        self._begun = False
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -149,8 +150,9 @@ class Writer:
     def _tidy(self) -> None:
         """In the thread, the WAL is copied into the file when it is due."""
         if self._on_the_spot:
-            self._on_the_spot = 0
-            self.connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+            with suppress(sqlite3.Error):  # the next one tries again
+                self.connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+                self._on_the_spot = 0
 
     @property
     def is_prompt(self) -> bool:
@@ -178,21 +180,27 @@ class Writer:
         """
         if not self.gate.try_enter():
             return False
-        if not self._on_the_spot:
-            self.connection.execute("PRAGMA wal_autocheckpoint = 0")
-        self._on_the_spot += 1
         try:
+            if not self._on_the_spot:
+                self.connection.execute("PRAGMA wal_autocheckpoint = 0")
+            self._on_the_spot += 1
             self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:  # the thread has the patience, or finds the words
             return False
         finally:
             self.gate.leave()
         self._since_sweep += 1
+        self._begun = True
         return True
+
+    def _has_begun(self) -> bool:
+        """Whether the transaction has begun on the spot; told once."""
+        begun, self._begun = self._begun, False
+        return begun
 
     def _write(self, commits: Sequence[Commit]) -> Answers:
         try:
-            if not self.connection.in_transaction:
+            if not self._has_begun():
                 self._begin()
             try:
                 self._look_around()
@@ -220,7 +228,7 @@ class Writer:
             The command's stored outcome.
         """
         try:
-            if not self.connection.in_transaction:
+            if not self._has_begun():
                 self._tidy()
                 self._begin()
             try:
@@ -292,6 +300,7 @@ class Writer:
     def leave_gate(self) -> None:
         """Whoever stood in it has the lock, or does not want it any more."""
         self.gate.given_up = False
+        self._rollback_quietly()
         self.gate.leave()
 
     def _look_around(self) -> None:
@@ -339,6 +348,7 @@ class Writer:
 
     def _begin(self) -> None:
         """Takes the write lock, in its turn among the processes."""
+        self._rollback()  # nothing, unless it failed before
         try:
             self.gate.enter(lambda: self.connection.execute("BEGIN IMMEDIATE"))
         finally:
