@@ -62,9 +62,11 @@ def begin_deferred() -> None:
 def join_late() -> None:
     """A join takes no lock before its user's first statement that writes."""
 
-    async def begin(self: Any, session: Any) -> None: ...
+    @asynccontextmanager
+    async def joined(self: Any, session: Any) -> AsyncGenerator[None, None]:
+        yield
 
-    Joiner.begin = begin  # type: ignore[method-assign]
+    Joiner.joined = joined  # type: ignore[assignment, method-assign]
 
 
 def no_queue() -> None:
@@ -74,11 +76,13 @@ def no_queue() -> None:
         self.connection.execute("PRAGMA busy_timeout = 10000")
         self.connection.execute("BEGIN IMMEDIATE")
 
-    async def begin_join(self: Any, session: Any) -> None:
+    @asynccontextmanager
+    async def joined(self: Any, session: Any) -> AsyncGenerator[None, None]:
         await session.run_sync(self._lock)
+        yield
 
     Writer._begin = begin  # type: ignore[method-assign]
-    Joiner.begin = begin_join  # type: ignore[method-assign]
+    Joiner.joined = joined  # type: ignore[assignment, method-assign]
 
 
 BUGS: dict[str, Callable[[], None]] = {

@@ -212,8 +212,9 @@ class UserTables(Protocol):
 class Joins(Protocol):
     """A store that can commit inside a transaction which its user owns, on the same database."""
 
-    async def begin_join(self, session: Any) -> None:
-        """Takes the write lock in the transaction of an asynchronous session, in its turn.
+    def joined(self, session: Any) -> AbstractAsyncContextManager[None]:
+        """Takes the write lock in the transaction of an asynchronous session, in its turn; the
+        session keeps it to its end.
 
         Raises:
             JoinFailed: That transaction cannot carry events.

@@ -73,19 +73,19 @@ class Joining:
     async def join(self, session: Any, principal: Principal) -> AsyncGenerator[JoinUnit, None]:
         """For an AsyncSession."""
         _refuse_nested(session)
-        await self._store.begin_join(session)
-        unit = JoinUnit()
-        token = handling.set(session)
-        try:
-            yield unit
-        finally:
-            handling.reset(token)
-        if unit.recorded:
+        async with self._store.joined(session):
+            unit = JoinUnit()
+            token = handling.set(session)
+            try:
+                yield unit
+            finally:
+                handling.reset(token)
+            if unit.recorded:
 
-            def end(inner: Any) -> None:
-                self._end(unit, principal, inner)
+                def end(inner: Any) -> None:
+                    self._end(unit, principal, inner)
 
-            await session.run_sync(end)
+                await session.run_sync(end)
 
     @contextmanager
     def join_now(self, session: Any, principal: Principal) -> Generator[JoinUnit, None, None]:

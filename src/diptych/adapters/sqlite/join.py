@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 from sqlalchemy import event
@@ -63,11 +64,19 @@ class Joiner:
         self._inline = inline
         self._told = told
 
-    async def begin(self, session: AsyncSession) -> None:
+    @asynccontextmanager
+    async def joined(self, session: AsyncSession) -> AsyncGenerator[None, None]:
         """See `diptych.log.port.Joins`."""
-        if not await session.run_sync(self._has_lock):
-            async with self._turn():
-                await session.run_sync(self._lock)
+        try:
+            if not await session.run_sync(self._has_lock):
+                async with self._turn():
+                    await session.run_sync(self._lock)
+            yield
+        except asyncio.CancelledError as error:
+            # SQLAlchemy has closed the connection under a statement that ran, so SQLite keeps its
+            # transaction until the statement is gone; and that hangs on the frames of this error.
+            clear_frames(error.__traceback__)
+            raise
 
     def begin_now(self, session: Session) -> None:
         """See `diptych.log.port.Joins`."""
@@ -173,8 +182,9 @@ class Joiner:
             if isinstance(answer, BaseException):
                 raise answer
         except BaseException:
-            borrowed.execute("ROLLBACK TO diptych_join")
-            borrowed.execute("RELEASE diptych_join")
+            if not connection.invalidated:  # by a cancellation: nothing of it will happen
+                borrowed.execute("ROLLBACK TO diptych_join")
+                borrowed.execute("RELEASE diptych_join")
             raise
         borrowed.execute("RELEASE diptych_join")
         event.listen(session, "after_commit", self._committed, once=True)

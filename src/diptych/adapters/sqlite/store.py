@@ -194,8 +194,8 @@ class SqliteStore:
     ) -> AbstractAsyncContextManager[Unit]:
         return self._opened.lender.unit(session, tenant=tenant, id=id)
 
-    async def begin_join(self, session: Any) -> None:
-        await self._opened.joiner.begin(session)
+    def joined(self, session: Any) -> AbstractAsyncContextManager[None]:
+        return self._opened.joiner.joined(session)
 
     def begin_join_now(self, session: Any) -> None:
         self._opened.joiner.begin_now(session)
