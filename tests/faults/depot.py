@@ -6,11 +6,11 @@ code writes, in the event, and so in the views: whatever one of them lacks, show
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -26,6 +26,8 @@ from diptych import (
     View,
     Views,
 )
+
+T = TypeVar("T")
 
 SKUS = ("tea", "rice")
 STOCK = 10_000
@@ -205,10 +207,22 @@ async def tally_of(query: TallyOf, views: Views) -> Tally | None:
 def _nobody(note: str) -> None: ...
 
 
-def shelves(told: Told = _nobody, *, seconds: float = 5.0) -> Handlers:
+def _as_it_is(work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+    return work
+
+
+def shelves(
+    told: Told = _nobody, *, seconds: float = 5.0, run: Callable[..., Awaitable[Any]] = _as_it_is
+) -> Handlers:
+    """The handlers.
+
+    Args:
+        run: Runs the awaits of one that takes.
+    """
+
     async def take_one(command: TakeOne, session: AsyncSession) -> list[Taken]:
         told(command.note)
-        taken = await take_from(session, command.sku, command.note)
+        taken: Taken = await run(take_from(session, command.sku, command.note))
         if command.none:
             raise Refused("none_left", command.sku)
         return [taken]

@@ -7,8 +7,9 @@ asynchronous one, and what callers were told. Nothing of the engine's is used.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,31 +53,36 @@ class Depot:
 
 
 def look(file: Path) -> Depot:
-    """Reads all of it."""
+    """Reads all of it, of one moment."""
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, isolation_level=None)
+    try:
+        connection.execute("begin")
+        return _look(lambda sql: connection.execute(sql).fetchall())
+    finally:
+        connection.close()
+
+
+def _look(read: Callable[[str], list[Any]]) -> Depot:
     events = read(
-        file,
         "select position, stream, version, name, data, causation from diptych_events "
-        "order by position",
+        "order by position"
     )
-    outcomes = read(file, "select id, position, count, refusal from diptych_outcomes")
+    outcomes = read("select id, position, count, refusal from diptych_outcomes")
     return Depot(
         [Event(p, s, v, n, json.loads(d), c) for p, s, v, n, d, c in events],
-        [
-            (note, sku, left)
-            for note, sku, left in read(file, "select note, sku, left from takings")
-        ],
-        dict(read(file, "select sku, stock from shelves")),
+        read("select note, sku, left from takings"),
+        dict(read("select sku, stock from shelves")),
         {id: (position, count, refusal) for id, position, count, refusal in outcomes},
         {
             view: {
                 sku: (taken, left, remarks)
                 for sku, taken, left, remarks in read(
-                    file, f"select sku, taken, left, remarks from view_{view}_1"
+                    f"select sku, taken, left, remarks from view_{view}_1"
                 )
             }
             for view in ("tally", "diary")
         },
-        dict(read(file, "select name, position from diptych_checkpoints")),
+        dict(read("select name, position from diptych_checkpoints")),
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-Act = Callable[[], BaseException | None]
-"""What happens at an await: something to be raised once the awaited has come, or nothing."""
+Act = Callable[[Any], BaseException | None]
+"""What happens at an await, given what is awaited: something to be raised once that has come."""
 
 
 class Interrupted(Generic[T]):
@@ -22,7 +22,7 @@ class Interrupted(Generic[T]):
         awaits: How many there were.
     """
 
-    def __init__(self, work: Coroutine[Any, Any, T], acts: dict[int, Act]) -> None:
+    def __init__(self, work: Coroutine[Any, Any, T], acts: Mapping[int, Act]) -> None:
         self._work = work
         self._acts = acts
         self.awaits = 0
@@ -43,9 +43,10 @@ class Interrupted(Generic[T]):
                 return result
             self.awaits += 1
             act = self._acts.get(self.awaits)
-            error = None if act is None else act()
+            error = None if act is None else act(awaited)
             try:
-                advance, value = self._work.send, (yield awaited)
+                value = yield awaited
+                advance = self._work.send
             except BaseException as raised:
                 advance, value = self._work.throw, raised
             else:
@@ -53,13 +54,26 @@ class Interrupted(Generic[T]):
                     advance, value = self._work.throw, error
 
 
-def cancel() -> None:
-    """Cancels the task that runs: what it awaits next is cancelled while it is under way."""
-    task = asyncio.current_task()
-    assert task is not None
-    task.cancel()
+def cancel(awaited: Any) -> None:
+    """Cancels the task while what it awaits is under way."""
+    _task().cancel()
 
 
-def fail() -> BaseException:
+def cancel_at_the_end(awaited: Any) -> None:
+    """Cancels the task when what it awaits has come, but before it hears of that."""
+    task = _task()
+    if isinstance(awaited, asyncio.Future):
+        awaited.add_done_callback(lambda _: task.cancel())
+    else:
+        task.cancel()
+
+
+def fail(awaited: Any) -> BaseException:
     """Raises what nobody foresaw."""
     return LookupError("planted")
+
+
+def _task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
