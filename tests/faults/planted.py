@@ -85,11 +85,23 @@ def no_queue() -> None:
     Joiner.joined = joined  # type: ignore[assignment, method-assign]
 
 
+def two_commits() -> None:
+    """What a handler wrote is committed before its events are."""
+
+    def commit_unit(self: Any, commit: Commit) -> Any:
+        self.connection.execute("COMMIT")
+        (answer,) = self._write([commit])
+        return answer
+
+    Writer.commit_unit = commit_unit  # type: ignore[method-assign]
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "second connection": second_connection,
     "begin deferred": begin_deferred,
     "join late": join_late,
     "no queue": no_queue,
+    "two commits": two_commits,
 }
 
 
