@@ -266,6 +266,11 @@ async def take_in_own_session(
 async def prepare(file: Path) -> None:
     """The file, and the shelves filled."""
     async with depot(file) as app:
-        for sku in SKUS:
-            await app.execute(Fill(sku, STOCK, f"fill-{sku}"), id=f"fill-{sku}")
+        await fill_shelves(app)
         await app.settled()
+
+
+async def fill_shelves(app: App) -> None:
+    """One of each SKU."""
+    for sku in SKUS:
+        await app.execute(Fill(sku, STOCK, f"fill-{sku}"), id=f"fill-{sku}")

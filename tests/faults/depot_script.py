@@ -46,17 +46,19 @@ async def run(file: Path, kinds: tuple[str, ...]) -> None:
     say(closed=True)
 
 
-def call(app: App, sessions: Sessions, kind: str, note: str) -> Awaitable[Receipt]:
+def call(
+    app: App, sessions: Sessions, kind: str, note: str, sku: str = "tea"
+) -> Awaitable[Receipt]:
     """One of a kind."""
     match kind:
         case "handler":
-            return app.execute(TakeOne("tea", note), id=note)
+            return app.execute(TakeOne(sku, note), id=note)
         case "refusal":
-            return app.execute(TakeOne("tea", note, none=True), id=note)
+            return app.execute(TakeOne(sku, note, none=True), id=note)
         case "plain":
-            return app.execute(Remark("s", "tea", note, lines=2), id=note)
+            return app.execute(Remark("s", sku, note, lines=2), id=note)
         case "join":
-            return take_in_own_session(app, sessions, "tea", note)
+            return take_in_own_session(app, sessions, sku, note)
         case _:
             raise LookupError(kind)
 
