@@ -168,7 +168,7 @@ class App:
             StoreFault: The store failed; nothing was changed, except for `CommitUnknown`.
         """
         opened = self._opened
-        if opened.dispatch.deciding is not None or answering.get() or handling.get():
+        if opened.dispatch.deciding is not None or answering.get() or handling.get() is not None:
             raise NestedCall("execute")
         return opened.dispatch.execute(
             command, id=id, seen=seen, principal=principal or ANONYMOUS, deadline=deadline
@@ -240,6 +240,8 @@ class App:
             JoinFailed: The session's transaction cannot carry events.
             ForeignStore: It is on another database.
             StreamConflict: A stream is not at the version that was expected.
+            NestedCall: Inside a handler, or inside a join of another session.
+            StoreUnavailable: Somebody had the write lock for too long.
         """
         return self.joining.join(session, principal or ANONYMOUS)
 
@@ -282,7 +284,7 @@ class App:
 
     def _queries(self, call: str) -> Queries:
         opened = self._opened
-        if opened.dispatch.deciding is not None or handling.get():
+        if opened.dispatch.deciding is not None or handling.get() is not None:
             raise NestedCall(call)
         return opened.queries
 

@@ -96,6 +96,9 @@ class Receipt(Struct, frozen=True, eq=False, kw_only=True):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Receipt) and self._identity() == other._identity()
 
+    def __ne__(self, other: object) -> bool:  # msgspec's own, which Python would find, compares ids
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self._identity())
 

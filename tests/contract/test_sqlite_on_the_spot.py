@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from diptych.adapters.sqlite import writer
+from diptych.adapters.sqlite.gate import Gate
 from diptych.adapters.sqlite.store import SqliteStore
 from diptych.log.port import Store
 from tests.contract.commits import CONTEXT, WAITING, append, everything, happened
@@ -122,6 +123,22 @@ async def test_the_loop_never_waits_for_the_lock_of_somebody_else(
     assert not waiting.done()
     other.execute("ROLLBACK")
     other.close()
+    await waiting
+    assert threads == [_here(), "diptych-writer"]
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_the_loop_never_waits_at_the_gate(
+    store: Store, file: Path, threads: list[str]
+) -> None:
+    await happened(store, append("s:1", 0))
+    gate = Gate(file)
+    assert gate.try_enter()
+    waiting = asyncio.ensure_future(store.commit(append("s:1", 1)))
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+    assert not waiting.done()
+    gate.close()
     await waiting
     assert threads == [_here(), "diptych-writer"]
 

@@ -51,6 +51,14 @@ class Finding:
         "wrong expected version",
         "real-time order",
         "unknown operation",
+        "corrupt",
+        "lost update",
+        "row without event",
+        "event without row",
+        "outcome",
+        "view",
+        "fault",
+        "unfair",
     ]
     about: str
 

@@ -25,6 +25,20 @@ def module(
     return subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=subprocess.PIPE)
 
 
+def finish(processes: Sequence[subprocess.Popen[bytes]], *, seconds: float) -> None:
+    """Waits until all have ended well; those of a failed round are not left running."""
+    try:
+        for process in processes:
+            _, errors = process.communicate(timeout=seconds)
+            if process.returncode:
+                raise RuntimeError(f"it ended with {process.returncode}:\n{errors.decode()}")
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
 def commit() -> str:
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
@@ -40,7 +54,11 @@ def replay_line(test: str, seed: int | str) -> str:
 
 @dataclass(frozen=True)
 class Told:
-    """What one writer said about one command."""
+    """What one writer said about one command.
+
+    Attributes:
+        waited: Commits of anybody between the call and its turn to write.
+    """
 
     id: str
     called: float
@@ -51,6 +69,8 @@ class Told:
     fault: str | None = None
     message: str = ""
     stream: str = ""
+    kind: str = ""
+    waited: int | None = None
 
     @property
     def outcome(self) -> Outcome:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from diptych import App, BadResult, Part, Query, StreamConflict, View, Views
+from diptych import App, BadResult, Part, Principal, Query, StreamConflict, View, Views
 from diptych.errors import ForeignStore, JoinFailed, NestedCall
 from tests.integration.shop import (
     Article,
@@ -224,8 +225,6 @@ async def test_a_plain_session_joins_from_its_own_thread(app: App, file: Path) -
                 session.add(Article(sku="tea", stock=5))
                 unit.record(Delivered("tea", 5, 5), stream="shop:tea")
 
-    from diptych import Principal
-
     ANN = Principal("ann")
     await asyncio.to_thread(work)
     recorded = [one async for one in app.log.read()]
@@ -251,3 +250,109 @@ async def test_nothing_is_left_locked_when_a_join_is_cancelled(
     connection = sqlite3.connect(file)
     assert connection.execute("SELECT count(*) FROM orders").fetchone() == (0,)
     connection.close()
+
+
+async def test_a_join_inside_the_join_of_another_session_is_nested(
+    app: App, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session, app.join(session):
+        async with sessions.begin() as other:
+            with pytest.raises(NestedCall):
+                async with app.join(other):
+                    pass
+    await app.execute(Deliver("tea", 1))
+
+
+async def test_one_transaction_joins_once_for_each_stream(app: App, sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        async with app.join(session) as one, app.join(session) as two:
+            session.add(Order(id="o1", placed_by="ann"))
+            one.record(OrderPlaced("o1", "ann"), stream="shop:o1")
+            two.record(OrderPlaced("o2", "ann"), stream="shop:o2")
+        async with app.join(session) as three:
+            three.record(OrderPlaced("o3", "ann"), stream="shop:o3")
+    positions = {unit.receipt.stream: unit.receipt.position for unit in (one, two, three)}
+    assert positions == {"shop:o2": 1, "shop:o1": 2, "shop:o3": 3}
+    assert len(await events(app)) == 3
+
+
+async def test_a_transaction_that_has_written_joins_before_those_who_wait_for_it(
+    app: App, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session:
+        session.add(Order(id="o1", placed_by="ann"))
+        await session.flush()
+        waiting = asyncio.ensure_future(app.execute(Deliver("tea", 1)))
+        await asyncio.sleep(0.05)
+        async with app.join(session) as unit:
+            unit.record(OrderPlaced("o1", "ann"), stream="shop:o1")
+    assert unit.receipt.position == 1
+    assert (await waiting).position == 2
+
+
+async def test_joins_and_commands_of_one_app_take_turns(app: App, sessions: Sessions) -> None:
+    """Who came first has the lock first, whether by a session of his own or by a command."""
+    order: list[str] = []
+    at_work, go_on = asyncio.Event(), asyncio.Event()
+
+    async def joined(name: str) -> None:
+        async with sessions.begin() as session, app.join(session) as unit:
+            order.append(name)
+            if name == "first":
+                at_work.set()
+                await go_on.wait()
+            unit.record(OrderPlaced(name, "ann"), stream=f"shop:{name}")
+
+    async def commanded(name: str) -> None:
+        await app.execute(Deliver(name, 1))
+        order.append(name)
+
+    calls = [asyncio.ensure_future(joined("first"))]
+    await at_work.wait()
+    for name in ("a", "b", "c", "d"):
+        calls.append(asyncio.ensure_future(joined(name) if name in "ac" else commanded(name)))
+        await asyncio.sleep(0.02)
+    go_on.set()
+    await asyncio.gather(*calls)
+    assert order == ["first", "a", "b", "c", "d"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """A row that is found by a decimal."""
+
+    stock: Decimal
+    deliveries: int
+
+
+def level(row: Level | None, event: Delivered) -> Level:
+    return Level(Decimal(event.stock), 1 + (row.deliveries if row else 0))
+
+
+async def test_an_inline_view_with_a_decimal_key_is_kept_on_the_users_connection(
+    file: Path,
+) -> None:
+    by_stock = {Delivered: lambda event: Decimal(event.stock)}
+    view = View(Level, level, key="stock", keys=by_stock, inline=True)
+    asynchronous = create_async_engine(f"sqlite+aiosqlite:///{file}")
+    blocking = create_engine(f"sqlite:///{file}")
+
+    def joined_in_a_thread(app: App) -> None:
+        with sessionmaker(blocking).begin() as session:
+            with app.joining.join_now(session, principal=Principal("ann")) as unit:
+                unit.record(Delivered("tea", 1, 5), stream="shop:tea")
+
+    async with shop(file, read=[view]) as app:
+        await app.execute(Deliver("tea", 5))
+        for _ in range(2):
+            async with async_sessionmaker(asynchronous).begin() as session:
+                async with app.join(session) as unit:
+                    unit.record(Delivered("tea", 1, 5), stream="shop:tea")
+        await asyncio.to_thread(joined_in_a_thread, app)
+        connection = sqlite3.connect(file)
+        connection.create_collation("diptych_decimal", lambda a, b: (a > b) - (a < b))
+        found = connection.execute("SELECT stock, deliveries FROM view_level_1").fetchall()
+        assert found == [("5", 4)]
+        connection.close()
+    await asynchronous.dispose()
+    blocking.dispose()

@@ -158,6 +158,24 @@ class Gather(Generic[Q, A]):
         worker.begin(lambda: many(requests), done)
 
 
+async def through(future: asyncio.Future[T]) -> T:
+    """The result, waited for also while the caller is cancelled: it must not go on before."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError as error:
+            if future.cancelled():
+                raise
+            cancelled = error
+        except BaseException:
+            break
+    if cancelled is not None:
+        future.exception()  # seen, though nobody hears of it
+        raise cancelled
+    return future.result()
+
+
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if future.done():
         return

@@ -210,22 +210,25 @@ class UserTables(Protocol):
 
 @runtime_checkable
 class Joins(Protocol):
-    """A store that can commit inside a transaction which its user owns, on the same database.
+    """A store that can commit inside a transaction which its user owns, on the same database."""
 
-    Its methods block, and run where the session runs.
-    """
-
-    def begin_join(self, session: Any) -> None:
-        """Takes the write lock in the session's transaction.
+    def joined(self, session: Any) -> AbstractAsyncContextManager[None]:
+        """Takes the write lock in the transaction of an asynchronous session, in its turn; the
+        session keeps it to its end.
 
         Raises:
             JoinFailed: That transaction cannot carry events.
             ForeignStore: It is on another database.
+            StoreUnavailable: Somebody else had the lock for too long.
         """
         ...
 
+    def begin_join_now(self, session: Any) -> None:
+        """The same for a session that blocks, in a thread that is not the loop's."""
+        ...
+
     def end_join(self, session: Any, commit: Commit) -> Committed:
-        """Judges a commit and writes it into the session's transaction.
+        """Judges a commit and writes it into the session's transaction; runs where that runs.
 
         Appended means that it happens if the session commits.
         """

@@ -38,8 +38,9 @@ from diptych.write.receipts import Receipts, refusal_of
 PAGE = 1000
 """Events that are read at a time."""
 
-handling: ContextVar[bool] = ContextVar("diptych_handling", default=False)
-"""Whether this task is inside a handler, which holds the writer's turn."""
+handling: ContextVar[Any] = ContextVar("diptych_handling", default=None)
+"""What this task is inside of, which holds the write lock: True for a handler, the session for a
+join; None for neither."""
 
 
 class Order(Struct, frozen=True):

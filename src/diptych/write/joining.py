@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from diptych.errors import BadResult, JoinFailed, StreamConflict
+from diptych.errors import BadResult, JoinFailed, NestedCall, StreamConflict
 from diptych.log.codec import EventCodec, to_micros
 from diptych.log.commit import Append, Appended, Cause, Commit, Conflict
 from diptych.log.messages import is_plain
@@ -72,26 +72,28 @@ class Joining:
     @asynccontextmanager
     async def join(self, session: Any, principal: Principal) -> AsyncGenerator[JoinUnit, None]:
         """For an AsyncSession."""
-        await session.run_sync(self._store.begin_join)
-        unit = JoinUnit()
-        token = handling.set(True)
-        try:
-            yield unit
-        finally:
-            handling.reset(token)
-        if unit.recorded:
+        _refuse_nested(session)
+        async with self._store.joined(session):
+            unit = JoinUnit()
+            token = handling.set(session)
+            try:
+                yield unit
+            finally:
+                handling.reset(token)
+            if unit.recorded:
 
-            def end(inner: Any) -> None:
-                self._end(unit, principal, inner)
+                def end(inner: Any) -> None:
+                    self._end(unit, principal, inner)
 
-            await session.run_sync(end)
+                await session.run_sync(end)
 
     @contextmanager
     def join_now(self, session: Any, principal: Principal) -> Generator[JoinUnit, None, None]:
         """For a Session, in the caller's thread."""
-        self._store.begin_join(session)
+        _refuse_nested(session)
+        self._store.begin_join_now(session)
         unit = JoinUnit()
-        token = handling.set(True)
+        token = handling.set(session)
         try:
             yield unit
         finally:
@@ -124,3 +126,10 @@ class Joining:
                 raise StreamConflict(committed.what, committed.expected, committed.found)
             case _:
                 raise JoinFailed(f"{stream}: the store answered {committed!r} to a new commit.")
+
+
+def _refuse_nested(session: Any) -> None:
+    """Whoever has the write lock in one transaction would wait for it in another for ever."""
+    inside = handling.get()
+    if inside is not None and inside is not session:
+        raise NestedCall("join")

@@ -15,7 +15,7 @@ import json
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,39 @@ _PRAGMAS_WITH_EFFECT = re.compile(
 )
 
 
+TAKEN = "select json_extract(data, '$.note') from diptych_events where name = 'taken'"
+
+APART = (
+    f"select note from takings except {TAKEN}",
+    f"{TAKEN} except select note from takings",
+    """
+    select sku from shelves s where stock is not (
+        select sum(case name when 'filled' then json_extract(data, '$.quantity')
+                             when 'taken' then -1 else 0 end)
+        from diptych_events where json_extract(data, '$.sku') = s.sku)
+    """,
+    """
+    select sku from view_tally_1 v where (taken, remarks) is not (
+        select sum(name = 'taken'), sum(name = 'remarked')
+        from diptych_events where json_extract(data, '$.sku') = v.sku)
+    """,
+    """
+    select position from diptych_checkpoints where name = 'tally@1'
+    and position is not (select coalesce(max(position), 0) from diptych_events)
+    """,
+    """
+    select id from diptych_outcomes o where count is not (
+        select count(*) from diptych_events where causation = o.id)
+    """,
+)
+"""What must give nothing after every commit: rows, events, outcomes and the inline view agree."""
+
+
 class Script:
     """What happened, in order, as JSON lines."""
 
-    def __init__(self, position: str) -> None:
-        self.lines: list[dict[str, Any]] = [{"position": position}]
+    def __init__(self, position: str, apart: Sequence[str]) -> None:
+        self.lines: list[dict[str, Any]] = [{"position": position, "apart": list(apart)}]
 
     def follow(self) -> Callable[[str], None]:
         """A trace callback for one connection: whole transactions go into the script."""
@@ -98,32 +126,42 @@ def follow_all(script: Script) -> None:
     sqlite3.connect = followed  # type: ignore[assignment]
 
 
-async def book(script: Script, file: Path, commands: int) -> None:
+KINDS = ("handler", "plain", "join", "refusal", "plain", "handler")
+
+
+async def work(script: Script, file: Path, calls: int) -> None:
+    """Calls of each kind, one by one, and four at a time after a restart.
+
+    An inline view and an asynchronous one go along; joins are the user's own connections.
+    """
     # after follow_all, so that nothing of the adapter can keep the connect of before
     from diptych import Refused
-    from tests.faults.ledger import app, command
+    from tests.faults.depot import SKUS, depot, fill_shelves, own_sessions
+    from tests.faults.depot_script import call
 
-    numbers = iter(range(commands))
+    numbers = iter(range(calls))
 
-    async def caller(ledger_app: Any, count: int) -> None:
+    async def caller(app: Any, sessions: Any, count: int) -> None:
         for _ in range(count):
             number = next(numbers, None)
             if number is None:
                 return
-            id, message = command("p", number, 5)
+            kind = KINDS[number % len(KINDS)]
+            note, sku = f"p-{kind}-{number}", SKUS[number // len(KINDS) % len(SKUS)]
             try:
-                receipt = await ledger_app.execute(message, id=id)
+                receipt = await call(app, sessions, kind, note, sku)
             except Refused:
                 continue
             script.acknowledged(receipt.position)
 
-    async with app(file, view=True) as ledger_app:
-        await caller(ledger_app, commands // 4)
-        await ledger_app.settled(timeout=30)
+    async with depot(file) as app, own_sessions(file) as sessions:
+        await fill_shelves(app)
+        await caller(app, sessions, calls // 4)
+        await app.settled(timeout=30)
     script.reopened()
-    async with app(file, view=True) as ledger_app:
-        await asyncio.gather(*(caller(ledger_app, commands) for _ in range(4)))
-        await ledger_app.settled(timeout=30)
+    async with depot(file) as app, own_sessions(file) as sessions:
+        await asyncio.gather(*(caller(app, sessions, calls) for _ in range(4)))
+        await app.settled(timeout=30)
 
 
 def left_by_the_adapter(file: Path) -> str:
@@ -134,16 +172,29 @@ def left_by_the_adapter(file: Path) -> str:
         connection.close()
 
 
+def refuse_a_broken_round(file: Path) -> None:
+    """What is cut must be right as long as nothing is cut."""
+    from tests.faults.depot_check import check_depot
+    from tests.faults.history import demand_none
+
+    demand_none(check_depot(file), "python -m tests.faults.powercut.record SCRIPT")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("script", type=Path)
     parser.add_argument("--commands", type=int, default=120)
+    parser.add_argument("--bug", default="", help="of tests.faults.planted")
     asked = parser.parse_args()
-    script = Script("select max(position) from diptych_events")
+    script = Script("select max(position) from diptych_events", APART)
     follow_all(script)
+    from tests.faults.planted import plant
+
+    plant(asked.bug)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "ledger.db"
-        asyncio.run(book(script, file, asked.commands))
+        file = Path(folder) / "depot.db"
+        asyncio.run(work(script, file, asked.commands))
+        refuse_a_broken_round(file)
         script.lines.append({"end": left_by_the_adapter(file)})
     asked.script.write_text("".join(json.dumps(line) + "\n" for line in script.lines))
 

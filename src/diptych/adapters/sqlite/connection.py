@@ -75,7 +75,7 @@ def connect(path: Path | None, *, read_only: bool) -> sqlite3.Connection:
             timeout=5 if read_only else 0,
             cached_statements=256,
         )
-        connection.create_collation(DECIMAL, _by_value)
+        connection.create_collation(DECIMAL, by_value)
     except sqlite3.Error as error:
         raise fault(error, path) from error
     return connection
@@ -201,7 +201,8 @@ class Guard:
         return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
 
 
-def _by_value(a: str, b: str) -> int:
+def by_value(a: str, b: str) -> int:
+    """How two decimals compare, as a collation says it."""
     x, y = Decimal(a), Decimal(b)
     return (x > y) - (x < y)
 

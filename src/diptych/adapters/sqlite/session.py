@@ -7,6 +7,7 @@ trips for each statement.
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
@@ -18,10 +19,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import await_only
 
+from diptych.adapters.sqlite.writer import refuse_ended
 from diptych.adapters.worker import Worker
 from diptych.errors import BadResult
 
 T = TypeVar("T")
+
+
+_ENDS = re.compile(
+    r"(?:\s|;|--[^\n]*\n|/\*.*?\*/)*"
+    r"(COMMIT|END|ROLLBACK(?!\s+(?:TRANSACTION\s+)?TO\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A statement that would end the transaction, whatever stands before it."""
 
 
 class WriterDialect(SQLiteDialect_pysqlite):
@@ -52,9 +62,23 @@ class Lent:
         """Called by SQLAlchemy from within a greenlet."""
         if self.closed:
             raise sqlite3.ProgrammingError("this session's transaction has ended")
-        call: Callable[[], T] = lambda: work(self._connection)  # noqa: E731
-        future: asyncio.Future[T] = self._worker.call(call)
+        future: asyncio.Future[T] = self._worker.call(lambda: self._work(work))
         return await_only(cast("Awaitable[T]", future))
+
+    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        refuse_ended(self._connection)
+        return work(self._connection)
+
+    def refuse_end(self, sql: str) -> None:
+        """Refuses a statement that would end the transaction."""
+        found = _ENDS.match(sql)
+        if found is not None:
+            self.ended_by = found[1].upper()
+            raise BadResult(
+                "a handler",
+                f"ran {self.ended_by}. diptych commits, with the events: return them. "
+                "Use session.begin_nested() for a part that may fail.",
+            )
 
     def commit(self) -> None:
         if not self.closed:
@@ -90,6 +114,7 @@ class LentCursor:
         self.lastrowid: int | None = None
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> LentCursor:
+        self._lent.refuse_end(sql)
         return self._run(lambda connection: connection.execute(sql, parameters))
 
     def executemany(self, sql: str, parameters: Sequence[Sequence[Any]]) -> LentCursor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from diptych.adapters.sqlite.reading import (
 )
 from diptych.adapters.sqlite.rows import read_rows
 from diptych.adapters.sqlite.writer import Writer
-from diptych.adapters.worker import Gather, Worker
+from diptych.adapters.worker import Gather, Worker, through
 from diptych.errors import NotOpen
 from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
 from diptych.log.names import Stamp
@@ -198,8 +198,11 @@ class SqliteStore:
     ) -> AbstractAsyncContextManager[Unit]:
         return self._opened.lender.unit(session, tenant=tenant, id=id)
 
-    def begin_join(self, session: Any) -> None:
-        self._opened.joiner.begin(session)
+    def joined(self, session: Any) -> AbstractAsyncContextManager[None]:
+        return self._opened.joiner.joined(session)
+
+    def begin_join_now(self, session: Any) -> None:
+        self._opened.joiner.begin_now(session)
 
     def end_join(self, session: Any, commit: Commit) -> Committed:
         return self._opened.joiner.end(session, commit)
@@ -333,8 +336,29 @@ class _Open:
         if self._joiner is None:
             from diptych.adapters.sqlite.join import Joiner
 
-            self._joiner = Joiner(self._path, lambda: self.writer.inline, self._nudge)
+            inline = lambda: self.writer.inline  # noqa: E731
+            self._joiner = Joiner(self._path, self._loop, self._turn, inline, self._nudge)
         return self._joiner
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None, None]:
+        """For somebody who takes the write lock on a connection of his own.
+
+        Raises:
+            Overloaded: Too many wait.
+            StoreUnavailable: Somebody had the lock for too long.
+        """
+        await self.committer.turn()
+        try:
+            standing = self.writing.call(self.writer.stand_in_gate)
+            try:
+                await asyncio.shield(standing)
+                yield
+            finally:
+                self.writer.gate.given_up = not standing.done()
+                await through(self.writing.call(self.writer.leave_gate))
+        finally:
+            self.committer.end_turn()
 
     def _nudge(self) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more

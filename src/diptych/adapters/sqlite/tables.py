@@ -28,6 +28,7 @@ class ViewTable:
         self.shape = shape
         self.codec = RowCodec(shape)
         self.name = f"view_{shape.view.replace('-', '_')}_{shape.version}"
+        self.has_decimals = any(column.sql == "DECIMAL" for column in self.codec.columns)
         self._columns = ", ".join(map(quoted, self.codec.names))
 
     def create(self) -> str:

@@ -16,7 +16,7 @@ from diptych.adapters.grouping import GroupCommitter
 from diptych.adapters.sqlite.connection import fault, is_fault
 from diptych.adapters.sqlite.session import Lent, engine_on
 from diptych.adapters.sqlite.writer import Writer
-from diptych.adapters.worker import Worker
+from diptych.adapters.worker import Worker, through
 from diptych.errors import BadResult
 from diptych.log.commit import Commit, Committed, Settled
 from diptych.message import Position
@@ -58,7 +58,8 @@ class Lender:
         """See `diptych.log.port.Units`."""
         await self._committer.turn()
         try:
-            begun = self._call(lambda: self._begin(tenant, id), lock=True)
+            on_the_spot = self._at_rest() and self._writer.lock_on_the_spot()
+            begun = self._call(lambda: self._begin(tenant, id), on_the_spot)
             try:
                 settled, head = await asyncio.shield(begun)
             except asyncio.CancelledError:
@@ -72,18 +73,15 @@ class Lender:
                     raise fault(error.orig, self._path) from error
                 raise
             finally:
+                self._lent.closed = True
+                unit.session.sync_session.close()  # of a lent connection nothing is awaited
                 await self._end(None if unit.over else begun)
-                await unit.session.close()
         finally:
             self._committer.end_turn()
 
-    def _call(self, work: Callable[[], T], *, lock: bool = False) -> asyncio.Future[T]:
-        """Work of the writer's: in its thread, or on the spot.
-
-        Args:
-            lock: It needs the write lock first.
-        """
-        if not self._at_rest() or (lock and not self._writer.lock_on_the_spot()):
+    def _call(self, work: Callable[[], T], on_the_spot: bool) -> asyncio.Future[T]:
+        """Work of the writer's: in its thread, or on the spot."""
+        if not on_the_spot:
             return self._writing.call(work)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
@@ -108,9 +106,10 @@ class Lender:
         self._lent.closed = True
         if begun is None:
             return
+        self._writer.gate.given_up = not begun.done()
         if not self._writing.idle:
             self._lent.interrupt()
-        await _through(self._writing.call(self._writer.end_unit))
+        await through(self._writing.call(self._writer.end_unit))
 
     async def commit(self, unit: SqliteUnit, commit: Commit) -> Committed:
         """See `diptych.log.port.Unit`."""
@@ -123,13 +122,16 @@ class Lender:
             )
         self._lent.closed = True
         unit.over = True  # whatever comes of it, nothing is left to be undone
-        committed = await _through(self._call(lambda: self._writer.commit_unit(commit)))
-        self._told()
-        return committed
+        on_the_spot = self._at_rest() and self._writer.is_untidy
+        try:
+            return await through(self._call(lambda: self._writer.commit_unit(commit), on_the_spot))
+        finally:
+            self._told()
 
     async def undo(self) -> None:
         """See `diptych.log.port.Unit`."""
-        await _through(self._writing.call(self._writer.undo_unit))
+        self._lent.ended_by = None  # it is all taken back anyway
+        await through(self._writing.call(self._writer.undo_unit))
 
 
 class SqliteUnit:
@@ -151,21 +153,3 @@ class SqliteUnit:
     async def commit(self, commit: Commit) -> Committed:
         await self.session.flush()
         return await self._lender.commit(self, commit)
-
-
-async def _through(future: asyncio.Future[T]) -> T:
-    """The result, waited for also while the caller is cancelled: the turn must not end before."""
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.shield(future)
-        except asyncio.CancelledError as error:
-            if future.cancelled():
-                raise
-            cancelled = error
-        except BaseException:
-            break
-    if cancelled is not None:
-        future.exception()  # seen, though nobody hears of it
-        raise cancelled
-    return future.result()

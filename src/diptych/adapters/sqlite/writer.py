@@ -18,11 +18,11 @@ from diptych.adapters.sqlite.connection import (
     connect,
     fault,
     is_fault,
-    is_locked,
     patiently,
     prepare_to_write,
     refuse_foreign,
 )
+from diptych.adapters.sqlite.gate import Gate
 from diptych.adapters.sqlite.group import Group, InlineView, write_group
 from diptych.adapters.sqlite.ledger import settled_of
 from diptych.adapters.sqlite.reading import LONGEST
@@ -40,11 +40,6 @@ UNKNOWN = -1
 
 CACHE_KIB = 32_000
 """Of pages that the writer keeps: it changes leaves of the index all over the file."""
-
-COURTESY = 0.0004
-NEIGHBOURS = 20
-"""Seconds to stand back before a group, for so many groups after the lock was found taken: who has
-just committed would take it again before the others wake up."""
 
 PROMPT = 0.001
 """Seconds that a COMMIT may take to count as prompt: what a trip to a thread and back costs while
@@ -95,12 +90,12 @@ class Writer:
         except BaseException:
             self.connection.close()
             raise
+        self.gate = Gate(path)
         self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         self.connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
         self.head: Position = 0
         """As of the last group."""
         self._data_version = UNKNOWN
-        self._polite = 0
         self._versions: dict[tuple[str, str], int] = {}
         self.positions: Mapping[str, Position] = {}
         """Of views, as far as they are known for certain. Never changed in place: the loop's
@@ -113,12 +108,14 @@ class Writer:
         """COMMITs in a row that were prompt."""
         self._on_the_spot = 0
         """Commits in a row without a thread."""
+        self._begun = False
 
     def close(self) -> None:
         """Lets go of the file."""
         if self._statements is not None:
             self._statements.close()
         self.connection.close()
+        self.gate.close()
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `work` in a transaction of its own (schema, names).
@@ -145,21 +142,25 @@ class Writer:
         self._sweep(len(commits))
         return answers
 
+    @property
+    def is_untidy(self) -> bool:
+        """Whether COMMITs leave the WAL and old outcomes as they are."""
+        return self._on_the_spot > 0
+
     def _tidy(self) -> None:
         """In the thread, the WAL is copied into the file when it is due."""
         if self._on_the_spot:
-            self._on_the_spot = 0
-            self.connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+            with suppress(sqlite3.Error):  # the next one tries again
+                self.connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+                self._on_the_spot = 0
 
     @property
     def is_prompt(self) -> bool:
         """Whether the next commit can be expected to take less time than a trip to a thread.
 
-        The disk was prompt lately, nobody else wanted the file lately, and nothing is to be tidied.
+        The disk was prompt lately, and nothing is to be tidied.
         """
-        return (
-            self._prompt >= PROMPT_IN_A_ROW and not self._polite and self._on_the_spot < ON_THE_SPOT
-        )
+        return self._prompt >= PROMPT_IN_A_ROW and self._on_the_spot < ON_THE_SPOT
 
     def write_on_the_spot(self, commit: Commit) -> Committed | BaseException | None:
         """Writes one commit in the caller's thread, who must own the writer meanwhile.
@@ -175,21 +176,31 @@ class Writer:
         """Begins a transaction in the caller's thread, who must own the writer until its end.
 
         Returns:
-            False where somebody else holds the write lock: nothing was done.
+            False where somebody else holds the write lock, or waits for it: nothing was done.
         """
-        if not self._on_the_spot:
-            self.connection.execute("PRAGMA wal_autocheckpoint = 0")
-        self._on_the_spot += 1
+        if not self.gate.try_enter():
+            return False
         try:
+            if not self._on_the_spot:
+                self.connection.execute("PRAGMA wal_autocheckpoint = 0")
+            self._on_the_spot += 1
             self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:  # the thread has the patience, or finds the words
             return False
+        finally:
+            self.gate.leave()
         self._since_sweep += 1
+        self._begun = True
         return True
+
+    def _has_begun(self) -> bool:
+        """Whether the transaction has begun on the spot; told once."""
+        begun, self._begun = self._begun, False
+        return begun
 
     def _write(self, commits: Sequence[Commit]) -> Answers:
         try:
-            if not self.connection.in_transaction:
+            if not self._has_begun():
                 self._begin()
             try:
                 self._look_around()
@@ -217,7 +228,8 @@ class Writer:
             The command's stored outcome.
         """
         try:
-            if not self.connection.in_transaction:
+            if not self._has_begun():
+                self._tidy()
                 self._begin()
             try:
                 self._look_around()
@@ -234,7 +246,11 @@ class Writer:
 
     def undo_unit(self) -> None:
         """Takes back all statements since `begin_unit`; the lock stays."""
-        self.connection.execute("ROLLBACK TO diptych")
+        refuse_ended(self.connection)
+        try:
+            self.connection.execute("ROLLBACK TO diptych")
+        except sqlite3.Error as error:
+            raise fault(error, self._path) from error
 
     def commit_unit(self, commit: Commit) -> Committed:
         """Judges and writes one commit, and commits it with the statements before it.
@@ -242,6 +258,7 @@ class Writer:
         Raises:
             BaseException: What poisons it; nothing is left of it or of the statements.
         """
+        refuse_ended(self.connection)
         try:
             try:
                 group = self._put([commit])
@@ -258,11 +275,33 @@ class Writer:
             raise fault(error, self._path) from error
         self._commit()
         self._remember(group)
+        if not self.is_untidy:
+            self._sweep(1)
         return answer
 
     def end_unit(self) -> None:
         """Whatever was not committed has not happened."""
+        self.gate.given_up = False
         self._rollback_quietly()
+
+    def stand_in_gate(self) -> None:
+        """Returns when nobody has the write lock, and nobody of the engine's would take it before
+        the gate is left; it must be left in any case.
+
+        Raises:
+            StoreUnavailable: Somebody had it for too long.
+        """
+        try:
+            self.gate.enter(lambda: self.connection.execute("BEGIN IMMEDIATE"))
+            self._rollback()
+        except sqlite3.Error as error:
+            raise fault(error, self._path) from error
+
+    def leave_gate(self) -> None:
+        """Whoever stood in it has the lock, or does not want it any more."""
+        self.gate.given_up = False
+        self._rollback_quietly()
+        self.gate.leave()
 
     def _look_around(self) -> None:
         """Under the lock: forgets what others may have changed since."""
@@ -308,17 +347,12 @@ class Writer:
         return now != before
 
     def _begin(self) -> None:
-        """Takes the write lock; where others wanted it lately, not before they had a chance."""
-        if self._polite:
-            self._polite -= 1
-            time.sleep(COURTESY)
+        """Takes the write lock, in its turn among the processes."""
+        self._rollback()  # nothing, unless it failed before
         try:
-            self.connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if not is_locked(error):
-                raise
-            self._polite = NEIGHBOURS
-            patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"))
+            self.gate.enter(lambda: self.connection.execute("BEGIN IMMEDIATE"))
+        finally:
+            self.gate.leave()
 
     def _rollback(self) -> None:
         if self.connection.in_transaction:
@@ -398,4 +432,18 @@ class Writer:
         connection.executemany(
             "DELETE FROM diptych_outcomes WHERE tenant = ? AND id = ?",
             [(tenant, id) for tenant, id, written in rows if written < oldest],
+        )
+
+
+def refuse_ended(connection: sqlite3.Connection) -> None:
+    """Without a transaction each statement would be committed by itself.
+
+    Raises:
+        BadResult: One of a handler's own statements has ended it.
+    """
+    if not connection.in_transaction:
+        raise BadResult(
+            "a handler",
+            "ended the transaction (as INSERT OR ROLLBACK does), so nothing of its work is left. "
+            "Use session.begin_nested() for a part that may fail.",
         )
