@@ -65,13 +65,7 @@ reference:
 ladder:
     uv run python -m scripts.ladder
 
-# take newer packages in, then write the hashes: edit the pins in pyproject.toml first
+# take newer packages in: requirements.txt and the constraints, within the ranges of pyproject.toml
 [group('keep')]
 upgrade:
-    uv lock --upgrade
-    just hashes
-
-# requirements.txt: every version with its hashes, without a registry's name
-[group('keep')]
-hashes:
-    uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --group dev --group demo --group lint --group browser --group faults --group bench --no-emit-package reservation-example --no-emit-package diptych --quiet --output-file requirements.txt
+    uv run python -m scripts.pins

@@ -85,7 +85,7 @@ async def test_a_store_at_rest_is_read_without_a_trace(file: str, tmp_path: Path
         for _ in range(5):
             await app.execute(Put("a", 1))
     before = everything(tmp_path)
-    assert list(before) == ["bank.db"]
+    assert list(before) == ["bank.db", "bank.db-gate"]
     assert await looked(file) == (5, [3, 4, 5])
     assert everything(tmp_path) == before
 
@@ -96,7 +96,7 @@ async def test_a_store_that_another_process_writes_is_read_without_a_trace(
     with writer(file) as process:
         process.send_signal(signal.SIGSTOP)  # so that it changes nothing meanwhile
         before = everything(tmp_path)
-        assert list(before) == ["bank.db", "bank.db-shm", "bank.db-wal"]
+        assert list(before) == ["bank.db", "bank.db-gate", "bank.db-shm", "bank.db-wal"]
         assert await looked(file) == (20, [18, 19, 20])
         assert everything(tmp_path) == before
         process.send_signal(signal.SIGCONT)
@@ -109,7 +109,7 @@ async def test_a_store_whose_process_was_killed_is_read_without_a_trace(
         process.kill()
         process.wait()
     before = everything(tmp_path)
-    assert list(before) == ["bank.db", "bank.db-shm", "bank.db-wal"]
+    assert list(before) == ["bank.db", "bank.db-gate", "bank.db-shm", "bank.db-wal"]
     assert await looked(file) == (20, [18, 19, 20])
     assert everything(tmp_path) == before
 
