@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import signal
@@ -62,15 +61,19 @@ def _of(file: str) -> Inspection:
     return inspection
 
 
-@contextmanager
-def writer(file: str) -> Iterator[subprocess.Popen[str]]:
-    """A process with the store open, its commits in the write-ahead log."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, file],
+def _start(program: str, file: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program, file],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
     )
+
+
+@contextmanager
+def writer(file: str) -> Iterator[subprocess.Popen[str]]:
+    """A process with the store open, its commits in the write-ahead log."""
+    process = _start(WRITER, file)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -127,23 +130,30 @@ async def test_a_copy_without_its_shared_memory_is_told_and_left_as_it_is(
     assert everything(tmp_path) == before
 
 
+COMING_AND_GOING = """\
+import asyncio, sys
+from tests.integration.pots import Put, bank
+
+async def main():
+    for number in range(20):
+        async with bank(sys.argv[1]) as app:
+            await app.execute(Put("a", 1))
+
+asyncio.run(main())
+"""
+
+
 async def test_what_is_read_while_processes_come_and_go_is_whole(file: str) -> None:
-    inspection = _of(file)
     async with bank(file) as app:
         await app.execute(Put("a", 1))
+    inspection = _of(file)
     heads: list[int] = []
-
-    async def come_and_go() -> None:
-        for _ in range(8):
-            async with bank(file) as app:
-                await app.execute(Put("a", 1))
-
-    coming = asyncio.create_task(come_and_go())
-    while not coming.done():
+    coming = [_start(COMING_AND_GOING, file) for _ in range(2)]
+    while any(process.poll() is None for process in coming):
         heads.append((await inspection.standing()).head)
-    await coming
+    assert [process.communicate() and process.returncode for process in coming] == [0, 0]
     assert heads == sorted(heads)
-    assert (await inspection.standing()).head == 9
+    assert (await inspection.standing()).head == 41
 
 
 @pytest.mark.parametrize(

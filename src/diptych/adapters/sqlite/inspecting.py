@@ -41,7 +41,9 @@ PAUSE = 0.01
 class SqliteInspection:
     """The file of a store, read by whoever may not even touch it.
 
-    Not for a process that has the store open itself: it has the store to ask.
+    Not for a process that has the store open itself, which has the store to ask: connections of one
+    process share their view of the shared memory, and a writer that came to share this one's could
+    not write.
     """
 
     def __init__(self, path: Path) -> None:
