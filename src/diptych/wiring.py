@@ -14,6 +14,7 @@ from diptych.part import Part
 from diptych.read.model import ReadModel
 from diptych.read.projection import PlacedTables, Projection
 from diptych.read.query import Answerer, queries_of
+from diptych.read.replica import Replica
 from diptych.read.tables import Tables
 from diptych.read.view import Placed, View
 from diptych.security.policy import NOBODY, Policy, policies, refuse_idle
@@ -59,6 +60,7 @@ class Wiring:
         _refuse_shared(self.models)
         views = [read for read in self.reads if isinstance(read, View)]
         projections = [read for read in self.reads if isinstance(read, Projection)]
+        _refuse_unwired(views, self.models)
         self.codec = EventCodec(
             _event_types(
                 self.models,
@@ -78,7 +80,7 @@ class Wiring:
         self.projections = tuple(
             PlacedTables(one, place_of_views(one.store, store)) for one in projections
         )
-        _refuse_contested(self.views, projections)
+        _refuse_contested(self.views, projections, self.tables)
         self.commands = tuple(type_ for model in self.models for type_ in model.commands)
         self.queries = tuple(queries_of(self.answerers, provided))
         self._policies = policies([may for part in parts for may in part.may])
@@ -172,8 +174,22 @@ def _placed(views: Sequence[View[Any]], names: Names, store: str) -> tuple[Place
     return tuple(kept)
 
 
-def _refuse_contested(views: Sequence[Placed], projections: Sequence[Projection]) -> None:
-    """One checkpoint, and one table, has one owner."""
+def _refuse_unwired(views: Sequence[View[Any]], models: Sequence[WriteModel]) -> None:
+    """A replica copies a model of this app."""
+    for view in views:
+        if isinstance(view, Replica) and not any(view.model is model for model in models):
+            raise WiringError(f"{view!r}: that model is not wired here. Wire it too: write=[…].")
+
+
+def _refuse_contested(
+    views: Sequence[Placed], projections: Sequence[Projection], tables: Sequence[Any]
+) -> None:
+    """One checkpoint, and one table, has one owner.
+
+    Args:
+        tables: Metadata of the write model.
+    """
+    written = {table.name for metadata in tables for table in metadata.tables.values()}
     names = {placed.shape.view for placed in views}
     by_table: dict[str, Projection] = {}
     for projection in projections:
@@ -186,6 +202,11 @@ def _refuse_contested(views: Sequence[Placed], projections: Sequence[Projection]
             )
         names.add(projection.name)
         for table in sorted(projection.tables.names):
+            if table in written:
+                raise WiringError(
+                    f"table {table!r} is filled by {projection!r}, and belongs to the write model "
+                    "(Handlers, Tables). Give the projection a MetaData of its own."
+                )
             other = by_table.setdefault(table, projection)
             if other is not projection:
                 raise WiringError(

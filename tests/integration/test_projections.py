@@ -333,6 +333,14 @@ class TestVersions:
                 pass
 
 
+def same_names(metadata: sa.MetaData) -> sa.MetaData:
+    """Another metadata with tables of the same names."""
+    other = sa.MetaData()
+    for name in metadata.tables:
+        sa.Table(name, other, sa.Column("x", sa.Integer))
+    return other
+
+
 class TestWiring:
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -359,6 +367,20 @@ class TestWiring:
     def test_a_table_has_one_owner(self) -> None:
         with pytest.raises(WiringError, match=r"'moves' is filled by .*ranking.* and by .*other"):
             ranked_bank("memory://", read=[ranking, Projection("other", added, tables=metadata)])
+
+    def test_what_the_write_model_writes_is_not_filled(self) -> None:
+        for tables in (Tables(metadata), Tables(same_names(metadata))):
+            with pytest.raises(
+                WiringError, match=r"belongs to the write model.*MetaData of its own"
+            ):
+                ranked_bank("sqlite://", read=[ranking, tables])
+
+    @pytest.mark.parametrize("name", ["diptych_events", "sqlite_sequence", "view_free_seats_1"])
+    def test_the_engines_own_tables_are_not_filled(self, name: str) -> None:
+        own = sa.MetaData()
+        sa.Table(name, own, sa.Column("x", sa.Integer))
+        with pytest.raises(WiringError, match="diptych's own tables"):
+            Projection("ranking", added, tables=own)
 
     def test_a_name_has_one_owner(self) -> None:
         own = sa.MetaData()

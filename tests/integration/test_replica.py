@@ -176,7 +176,7 @@ async def test_a_state_that_does_not_say_its_key_stops_before_the_event(url: str
             await app.ask(Ask(), after=receipt, timeout=0.2)
 
     async def beside(views: Views, pot: str) -> Any:
-        return await views.get(Account, str(UUID(int=7)))
+        return await views.get(Account, UUID(int=7))
 
     copied = replica(model, key="account_id")
     async with App("x", write=[model], read=[copied], answer=[asking(beside)]) as app:

@@ -24,8 +24,8 @@ class Shape(Struct, frozen=True, kw_only=True):
         row: Class of its rows; its fields are the columns, in order.
         key: Fields that name a row.
         fields: Their stored form, to be compared over time.
-        is_beside: Whether the key is a text that is no field of the row, but a column beside it;
-            rows are given and taken as `Beside` then.
+        key_type: What the key is where it is no field of the row, but a column beside it; rows are
+            given and taken as `Beside` then.
         checkpoint: Name of its checkpoint: each version has its own.
     """
 
@@ -34,11 +34,16 @@ class Shape(Struct, frozen=True, kw_only=True):
     row: type
     key: tuple[str, ...]
     fields: Mapping[str, str] = {}
-    is_beside: bool = False
+    key_type: type | None = None
     checkpoint: str = ""
 
     def __post_init__(self) -> None:
         force_setattr(self, "checkpoint", f"{self.view}@{self.version}")
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether the key is a column beside the row."""
+        return self.key_type is not None
 
     @property
     def stamp(self) -> Stamp:
@@ -50,7 +55,7 @@ class Shape(Struct, frozen=True, kw_only=True):
 class Beside(Struct, frozen=True):
     """A row, and the key beside it."""
 
-    key: str
+    key: Any
     row: Any
 
 

@@ -15,6 +15,9 @@ from diptych.routing import Functions, Route, name_of, routes, table
 if TYPE_CHECKING:
     from sqlalchemy import Column, MetaData
 
+_OWN = re.compile(r"(diptych|sqlite)_.*|view_.+_\d+")
+"""Tables of the engine; those of views end with the view's version."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
@@ -53,6 +56,12 @@ class Projection:
             raise WiringError(f"projection {name}: version {version}; versions begin at 1.")
         if not tables.tables:
             raise WiringError(f"projection {name}: its metadata has no table. Define one.")
+        for one in tables.tables.values():
+            if _OWN.fullmatch(one.name):
+                raise WiringError(
+                    f"projection {name}: table {one.name!r} has a name of diptych's own tables "
+                    "(diptych_…, view_…_1). Name it otherwise."
+                )
         self.name = name
         self.version = version
         self.store = store

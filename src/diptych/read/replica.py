@@ -49,6 +49,8 @@ class Sourced(Protocol[S]):
     @property
     def key_name(self) -> str | None: ...
     @property
+    def key_fields(self) -> Mapping[type, str | None]: ...
+    @property
     def decider(self) -> Folds[S]: ...
 
 
@@ -104,30 +106,57 @@ class Replica(View[S]):
         self._describe(row, key=(key,), inline=inline, store=store, version=version)
         self.projects = decider.evolves
         self.wants_facts = True  # the stream says whose state it is
+        self.model = model
         self._decider = decider
         self._prefix = f"{model.name}:"
         self._is_beside = key not in known
-        self._key_of = str if self._is_beside else _from_text(model, key, known[key])
+        self._key_type = _of_commands(model) if self._is_beside else _key_type(known[key])
+        if self._key_type is None:
+            raise WiringError(
+                f"replica({model!r}): field {key!r} of the state is no str, int or UUID, as keys "
+                "are. Name another column: replica(model, key=…)."
+            )
 
     def shape(self, name: str) -> Shape:
         shape = super().shape(name)
         if not self._is_beside:
             return shape
-        fields = {self.key[0]: "str", **shape.fields}
+        assert self._key_type is not None
+        fields = {self.key[0]: self._key_type.__name__, **shape.fields}
         return Shape(
             view=name,
             version=self.version,
             row=self.row,
             key=self.key,
             fields=fields,
-            is_beside=True,
+            key_type=self._key_type,
         )
 
     def steps(self, event: Any, recorded: Recorded[Any] | None) -> Sequence[Step]:
         assert recorded is not None
         if not recorded.stream.startswith(self._prefix):
             return ()  # a boundary writes such events, too
-        return (((self._key_of(recorded.stream[len(self._prefix) :]),), event, recorded),)
+        return (((self._key_of(recorded),), event, recorded),)
+
+    def _key_of(self, recorded: Recorded[Any]) -> Any:
+        if recorded.tenant:
+            raise BadResult(
+                repr(self),
+                f"has one row for each key, and {recorded.stream!r} is one of tenant "
+                f"{recorded.tenant!r}. Keep a View whose key has the tenant.",
+            )
+        assert self._key_type is not None
+        text = recorded.stream.removeprefix(self._prefix)
+        try:
+            key = self._key_type(text)
+        except ValueError:
+            key = None
+        if str(key) != text:
+            raise BadResult(
+                repr(self),
+                f"has keys that are {self._key_type.__name__}, which {recorded.stream!r} has not.",
+            )
+        return key
 
     def fold(self, rows: dict[Key, Any], steps: Iterable[Step]) -> None:
         for key, event, recorded in steps:
@@ -163,9 +192,24 @@ def _known(recorded: Recorded[Any] | None) -> Recorded[Any]:
     return recorded
 
 
-def _from_text(model: Any, key: str, info: inspect.Type) -> Callable[[str], Any]:
-    """How the key's field is read from the name of a stream."""
-    if isinstance(info, inspect.Metadata):
+def _of_commands(model: Sourced[Any]) -> type:
+    """What the key is in the commands; where they differ, the text in the stream's name."""
+    found = {
+        str if field is None else _key_type(_type_of(command, field)) or str
+        for command, field in model.key_fields.items()
+    }
+    return found.pop() if len(found) == 1 else str
+
+
+def _type_of(command: type, field: str) -> inspect.Type:
+    info: Any = message_type(command, command.__name__).form.info
+    type_: inspect.Type = next(one.type for one in info.fields if one.name == field)
+    return type_
+
+
+def _key_type(info: inspect.Type) -> type | None:
+    """What a key is that such a field holds; None where it can hold none."""
+    while isinstance(info, inspect.Metadata):
         info = info.type
     match info:
         case inspect.StrType():
@@ -175,7 +219,4 @@ def _from_text(model: Any, key: str, info: inspect.Type) -> Callable[[str], Any]
         case inspect.UUIDType():
             return UUID
         case _:
-            raise WiringError(
-                f"replica({model!r}): field {key!r} of the state is no str, int or UUID, as keys "
-                "are. Name another column: replica(model, key=…)."
-            )
+            return None

@@ -41,6 +41,9 @@ class Keyed(Generic[S]):
         self._key = key_functions(name, decider.decides, key, keys or {})
         self.key_name = key if isinstance(key, str) else None
         """The field that `key=` names."""
+        fields = {type_: (keys or {}).get(type_, key) for type_ in decider.decides}
+        self.key_fields = {type_: None if callable(one) else one for type_, one in fields.items()}
+        """The same of each command."""
 
     @property
     def events(self) -> tuple[type, ...]:

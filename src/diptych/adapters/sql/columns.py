@@ -62,8 +62,9 @@ class RowCodec:
         form = message_type(shape.row, shape.view).form
         fields: Sequence[inspect.Field] = getattr(form.info, "fields", ())
         self.columns: Sequence[Column] = [_column(field.name, field.type, form) for field in fields]
-        if shape.is_beside:
-            self.columns = [Column(shape.key[0], "TEXT", False, _exactly(str), None), *self.columns]
+        if shape.key_type is not None:
+            key = _column(shape.key[0], inspect.type_info(shape.key_type), form)
+            self.columns = [key, *self.columns]
         self.names = tuple(column.name for column in self.columns)
         by_name = {column.name: column for column in self.columns}
         self._encoders = [column.encode for column in self.columns]
