@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from diptych.errors import ProjectionFailed, SchemaChanged, StoreCorrupt, StoreFault
+from diptych.errors import Overloaded, ProjectionFailed, SchemaChanged, StoreCorrupt, StoreFault
 from diptych.log.codec import EventCodec
 from diptych.log.inline import Key, Step
 from diptych.log.port import Batch, StoredEvent
@@ -38,7 +38,8 @@ class Folding:
     def steps(self, stored: StoredEvent) -> Sequence[Step]:
         """What an event says, row by row."""
         recorded = self._codec.recorded(stored) if self._view.wants_facts else None
-        return self._view.steps(self._codec.decode(stored), recorded)
+        event = self._codec.decode(stored) if recorded is None else recorded.event
+        return self._view.steps(event, recorded)
 
 
 class Projecting:
@@ -89,7 +90,7 @@ class Projecting:
         try:
             return await self.write(events, through, after)
         except Exception as error:
-            if isinstance(error, StoreFault) and not isinstance(
+            if isinstance(error, StoreFault | Overloaded) and not isinstance(
                 error, SchemaChanged | StoreCorrupt
             ):
                 raise  # not this event's doing
@@ -173,7 +174,8 @@ class ProjectingTables(Projecting):
         statements: list[Any] = []
         for count, stored in enumerate(events, 1):
             recorded = self._codec.recorded(stored) if self._projection.wants_facts else None
-            statements += self._projection.statements(self._codec.decode(stored), recorded)
+            event = self._codec.decode(stored) if recorded is None else recorded.event
+            statements += self._projection.statements(event, recorded)
             if count % BREATH == 0:
                 await asyncio.sleep(0)
         if await self._store.execute(self._tables, statements, expected=after, position=through):
