@@ -30,6 +30,10 @@ class Gate:
         """From now on, it waits."""
         self._shut[title] = asyncio.Event()
 
+    def is_shut(self, title: str) -> bool:
+        """Whether it waits."""
+        return title in self._shut
+
     def open(self, title: str) -> None:
         """It goes on."""
         self._shut.pop(title).set()

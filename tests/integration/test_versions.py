@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from diptych import App, Query, Recorded, Stale, View, Views
 from diptych.errors import NotReady
+from tests.integration.failing import Largest, largest
 from tests.integration.gates import Gate
 from tests.integration.pots import (
     Added,
@@ -27,6 +28,7 @@ from tests.integration.pots import (
     file_url,
     total,
     total_of,
+    totals,
 )
 
 
@@ -251,3 +253,22 @@ async def test_an_answer_that_reads_twice_reads_one_version(
         go_on.set()
         assert await asked == [Total("a", 5, 1, 1)] * 2
         assert await app.ask(Twice()) == [Total("a", 10, 1, 0)] * 2
+
+
+async def test_a_snapshot_from_before_it_was_filled_does_not_show_half(
+    file: str, gate: Gate
+) -> None:
+    async def both(query: TableName, views: Views) -> str:
+        await views.all(Largest)  # begins the snapshot
+        if gate.is_shut("view total@1"):
+            gate.open("view total@1")
+            await app.settled()
+            await asyncio.sleep(0.05)
+        return ",".join(row.pot for row in await views.all(Total))
+
+    async with bank(file, read=[largest], answer=[]) as before:
+        await before.execute(Put("a", 5))
+        await before.settled()
+    gate.shut("view total@1")
+    async with bank(file, read=[largest, totals], answer=[both]) as app:
+        assert await app.ask(TableName()) == "a"
