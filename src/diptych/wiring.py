@@ -21,6 +21,7 @@ from diptych.security.policy import NOBODY, Policy, policies, refuse_idle
 from diptych.write.boundary import Boundary
 from diptych.write.handlers import Handlers
 from diptych.write.model import WriteModel
+from diptych.write.state_stored import StateStored
 
 
 class Wiring:
@@ -80,7 +81,7 @@ class Wiring:
         self.projections = tuple(
             PlacedTables(one, place_of_views(one.store, store)) for one in projections
         )
-        _refuse_contested(self.views, projections, self.tables)
+        _refuse_contested(self.views, projections, self._written)
         self.commands = tuple(type_ for model in self.models for type_ in model.commands)
         self.queries = tuple(queries_of(self.answerers, provided))
         self._policies = policies([may for part in parts for may in part.may])
@@ -100,6 +101,14 @@ class Wiring:
         given = [model.tables for model in self.models if isinstance(model, Handlers)]
         given += [read.metadata for read in self.reads if isinstance(read, Tables)]
         return tuple({id(one): one for one in given if one is not None}.values())
+
+    @property
+    def _written(self) -> frozenset[str]:
+        """Names of the tables that the write model writes."""
+        names = {one.name for metadata in self.tables for one in metadata.tables.values()}
+        mapped = (model.rows.row for model in self.models if isinstance(model, StateStored))
+        tables = (getattr(row, "__table__", None) for row in mapped)
+        return frozenset(names | {table.name for table in tables if table is not None})
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -182,14 +191,13 @@ def _refuse_unwired(views: Sequence[View[Any]], models: Sequence[WriteModel]) ->
 
 
 def _refuse_contested(
-    views: Sequence[Placed], projections: Sequence[Projection], tables: Sequence[Any]
+    views: Sequence[Placed], projections: Sequence[Projection], written: Collection[str]
 ) -> None:
     """One checkpoint, and one table, has one owner.
 
     Args:
-        tables: Metadata of the write model.
+        written: Names of the tables that the write model writes.
     """
-    written = {table.name for metadata in tables for table in metadata.tables.values()}
     names = {placed.shape.view for placed in views}
     by_table: dict[str, Projection] = {}
     for projection in projections:
@@ -205,7 +213,7 @@ def _refuse_contested(
             if table in written:
                 raise WiringError(
                     f"table {table!r} is filled by {projection!r}, and belongs to the write model "
-                    "(Handlers, Tables). Give the projection a MetaData of its own."
+                    "(Handlers, Rows, Tables). Give the projection a MetaData of its own."
                 )
             other = by_table.setdefault(table, projection)
             if other is not projection:

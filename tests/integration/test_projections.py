@@ -14,17 +14,30 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from diptych import App, Projection, Query, Recorded, Stale, Tables, Views, WiringError
+from diptych import (
+    App,
+    Projection,
+    Query,
+    Recorded,
+    Rows,
+    Stale,
+    StateStored,
+    Tables,
+    Views,
+    WiringError,
+)
 from diptych.errors import BadResult, NotReady, NotSettled, SchemaChanged
 from tests.integration.gates import Gate
 from tests.integration.pots import (
     Added,
+    Pot,
     Put,
     Removed,
     Take,
     Total,
     bank,
     file_url,
+    pots,
     totals,
 )
 
@@ -374,6 +387,20 @@ class TestWiring:
                 WiringError, match=r"belongs to the write model.*MetaData of its own"
             ):
                 ranked_bank("sqlite://", read=[ranking, tables])
+
+    def test_nor_is_the_table_of_a_state(self) -> None:
+        class Base(DeclarativeBase): ...
+
+        class Row(Base):
+            __tablename__ = "moves"
+            pot: Mapped[str] = mapped_column(primary_key=True)
+
+        rows = Rows(Row, to_state=lambda row: Pot(), to_row=lambda pot, state: Row(pot=pot))
+        model = StateStored("pot", pots.decider, key="pot", rows=rows)
+        with pytest.raises(
+            WiringError, match=r"'moves' is filled by .* belongs to the write model"
+        ):
+            ranked_bank("sqlite://", write=[model], read=[ranking])
 
     @pytest.mark.parametrize("name", ["diptych_events", "sqlite_sequence", "view_free_seats_1"])
     def test_the_engines_own_tables_are_not_filled(self, name: str) -> None:
