@@ -49,9 +49,7 @@ def main() -> int:
     for line in sorted(wrong):
         print(line)
     if wrong:
-        print(
-            "Remedy: look at what moved, then `just upgrade`, and commit pyproject.toml and requirements.txt."
-        )
+        print("Remedy: look at what moved, then `just upgrade`; commit what it writes.")
     else:
         print(f"{len(pins)} packages as committed")
     return bool(wrong)
