@@ -36,6 +36,9 @@ Told = Callable[[str], None]
 """Told of a note under the write lock, whenever the engine gets there."""
 
 
+def _nobody(note: str) -> None: ...
+
+
 class Base(DeclarativeBase): ...
 
 
@@ -70,7 +73,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class TakeOne:
-    """Reads, then writes: the classic lost update. `none` is refused, whatever is there."""
+    """Reads, then writes: the classic lost update. With `none` it is refused after all."""
 
     sku: str
     note: str
@@ -117,6 +120,8 @@ async def take_from(session: AsyncSession, sku: str, note: str) -> Taken:
     """The work of a handler, and of those who have a session of their own."""
     shelf = await session.get_one(Shelf, sku)
     left = shelf.stock - 1
+    if left < 0:
+        raise Refused("none_left", sku)
     session.add(Taking(note=note, sku=sku, left=left))
     await session.flush()
     shelf.stock = left
@@ -157,7 +162,7 @@ class Diary:
     remarks: int = 0
 
 
-def tally(told: Told) -> View[Tally]:
+def tally(told: Told = _nobody, *, inline: bool = True) -> View[Tally]:
     def project(row: Tally | None, event: Filled | Taken | Remarked) -> Tally:
         told(event.note)
         row = row or Tally(event.sku)
@@ -169,7 +174,7 @@ def tally(told: Told) -> View[Tally]:
             case Remarked():
                 return replace(row, remarks=row.remarks + 1)
 
-    return View(Tally, project, key="sku", inline=True)
+    return View(Tally, project, key="sku", inline=inline)
 
 
 def note_down(row: Diary | None, event: Filled | Taken | Remarked) -> Diary:
@@ -204,9 +209,6 @@ async def tally_of(query: TallyOf, views: Views) -> Tally | None:
     return await views.get(Tally, query.sku)
 
 
-def _nobody(note: str) -> None: ...
-
-
 def _as_it_is(work: Coroutine[Any, Any, T]) -> Awaitable[T]:
     return work
 
@@ -224,7 +226,7 @@ def shelves(
         told(command.note)
         taken: Taken = await run(take_from(session, command.sku, command.note))
         if command.none:
-            raise Refused("none_left", command.sku)
+            raise Refused("not_wanted", command.sku)
         return [taken]
 
     return Handlers("shelf", [fill, take_one], key="sku", tables=Base.metadata, seconds=seconds)

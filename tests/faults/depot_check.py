@@ -186,11 +186,16 @@ def _check_views(depot: Depot, *, settled: bool) -> Iterable[Finding]:
         yield Finding("view", f"the asynchronous view at {at} shows {depot.views['diary']}")
 
 
+def _is_drawn(note: str) -> bool:
+    """Whether the engine gave the id: a note of the checked calls says so itself."""
+    return "-join-" in note or "-drawn-" in note
+
+
 def _check_outcomes(depot: Depot) -> Iterable[Finding]:
     by_cause: defaultdict[str, list[Event]] = defaultdict(list)
     for event in depot.events:
         by_cause[event.cause].append(event)
-        if "-join-" not in event.note and event.cause != event.note:
+        if not _is_drawn(event.note) and event.cause != event.note:
             yield Finding("unknown operation", f"{event.note} was caused by {event.cause}")
     notes = {note for note, _, _ in depot.takings}
     for id, (position, count, refusal) in depot.outcomes.items():

@@ -176,6 +176,12 @@ async def through(future: asyncio.Future[T]) -> T:
     return future.result()
 
 
+def seen(future: asyncio.Future[Any]) -> None:
+    """Whatever came of it, nobody needs to hear of it."""
+    if future.done() and not future.cancelled():
+        future.exception()
+
+
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if future.done():
         return

@@ -30,7 +30,7 @@ from diptych.adapters.sqlite.reading import (
 )
 from diptych.adapters.sqlite.rows import read_rows
 from diptych.adapters.sqlite.writer import Writer
-from diptych.adapters.worker import Gather, Worker, through
+from diptych.adapters.worker import Gather, Worker, seen, through
 from diptych.errors import NotOpen
 from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
 from diptych.log.names import Stamp
@@ -357,6 +357,7 @@ class _Open:
             finally:
                 self.writer.gate.given_up = not standing.done()
                 await through(self.writing.call(self.writer.leave_gate))
+                seen(standing)
         finally:
             self.committer.end_turn()
 

@@ -16,7 +16,7 @@ from diptych.adapters.grouping import GroupCommitter
 from diptych.adapters.sqlite.connection import fault, is_fault
 from diptych.adapters.sqlite.session import Lent, engine_on
 from diptych.adapters.sqlite.writer import Writer
-from diptych.adapters.worker import Worker, through
+from diptych.adapters.worker import Worker, seen, through
 from diptych.errors import BadResult
 from diptych.log.commit import Commit, Committed, Settled
 from diptych.message import Position
@@ -110,6 +110,7 @@ class Lender:
         if not self._writing.idle:
             self._lent.interrupt()
         await through(self._writing.call(self._writer.end_unit))
+        seen(begun)
 
     async def commit(self, unit: SqliteUnit, commit: Commit) -> Committed:
         """See `diptych.log.port.Unit`."""
