@@ -34,9 +34,7 @@ from diptych.routing import Route, name_of
 from diptych.write.decider import as_events
 from diptych.write.handlers import Handlers
 from diptych.write.receipts import Receipts, refusal_of
-
-PAGE = 1000
-"""Events that are read at a time."""
+from diptych.write.standing import read_beyond
 
 handling: ContextVar[Any] = ContextVar("diptych_handling", default=None)
 """What this task is inside of, which holds the write lock: True for a handler, the session for a
@@ -165,15 +163,6 @@ class Handling:
             StreamConflict: Something happened since, and the model's merge does not allow it.
         """
         tenant = order.principal.tenant
-        version = 0
-        missed: list[Any] = []
-        while True:
-            page = await self._store.read_stream(
-                tenant, stream, after=version, limit=PAGE, beyond=seen
-            )
-            missed += map(self._codec.recorded, page)
-            if len(page) < PAGE:
-                break
-            version = page[-1].version
+        missed = await read_beyond(self._store, self._codec, tenant, stream, seen)
         if missed and not (model.merge is not None and model.merge(order.command, missed)):
             raise StreamConflict(stream, seen, missed[-1].position)

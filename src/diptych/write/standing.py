@@ -15,9 +15,12 @@ from typing import Any, Protocol
 from diptych.errors import SchemaChanged
 from diptych.log.codec import EventCodec
 from diptych.log.commit import Append, Cause, Committed, Condition, NewEvent
-from diptych.log.port import StoredEvent
+from diptych.log.port import Store, StoredEvent
 from diptych.message import Position, Recorded
 from diptych.write.decider import Decider
+
+PAGE = 1000
+"""Events of a long stream that are read at a time."""
 
 
 class Standing(Protocol):
@@ -121,3 +124,17 @@ def evolve_stored(decider: Decider[Any], codec: EventCodec, state: Any, stored: 
     if route.wants_facts:
         return route.function(state, event, codec.recorded(stored))
     return route.function(state, event)
+
+
+async def read_beyond(
+    store: Store, codec: EventCodec, tenant: str, stream: str, seen: Position
+) -> list[Recorded[Any]]:
+    """All events of a stream after a position."""
+    found: list[Recorded[Any]] = []
+    version, more = 0, True
+    while more:
+        page = await store.read_stream(tenant, stream, after=version, limit=PAGE, beyond=seen)
+        found += map(codec.recorded, page)
+        more = len(page) == PAGE
+        version = page[-1].version if page else version
+    return found

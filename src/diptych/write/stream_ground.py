@@ -19,10 +19,14 @@ from diptych.log.commit import (
 from diptych.log.port import Store
 from diptych.message import Position, Recorded
 from diptych.write.event_sourced import Keyed
-from diptych.write.standing import Waiters, evolve_stored, no_function, wants_facts
-
-PAGE = 1000
-"""Events of a long stream that are read at a time."""
+from diptych.write.standing import (
+    PAGE,
+    Waiters,
+    evolve_stored,
+    no_function,
+    read_beyond,
+    wants_facts,
+)
 
 
 class Stream:
@@ -141,16 +145,7 @@ class StreamGround:
 
     async def missed(self, tenant: str, command: Any, seen: Position) -> list[Recorded[Any]]:
         stream = self._model.stream(command)
-        missed: list[Recorded[Any]] = []
-        version, more = 0, True
-        while more:
-            page = await self._store.read_stream(
-                tenant, stream, after=version, limit=PAGE, beyond=seen
-            )
-            missed += map(self._codec.recorded, page)
-            more = len(page) == PAGE
-            version = page[-1].version if page else version
-        return missed
+        return await read_beyond(self._store, self._codec, tenant, stream, seen)
 
     async def _read(self, key: tuple[str, str], command: Any) -> None:
         """Gets to know what is committed, from where it is known."""
