@@ -31,7 +31,7 @@ class Variant:
         function: Callable[..., Measure] = getattr(
             importlib.import_module(f"benchmarks.{self.module}"), self.function
         )
-        if self.arguments:
+        if self.arguments or self.options:
             return function(*self.arguments, **dict(self.options))
         return function  # type: ignore[return-value]  # takes the settings itself
 
@@ -155,6 +155,53 @@ ROWS: dict[str, Row] = {
         promises=(Promise("", 3, 6, "absolute"),),
         higher_is_better=False,
         note="The peer's figure includes its save.",
+    ),
+    "get-dictionary": Row(
+        title="get by key, a view in a dictionary",
+        unit=" us",
+        variants={
+            "bare": Variant("a dict of the same rows", "comparators.by_key", "dictionary"),
+            OURS: Variant(
+                "views.get, 1000 in an answer",
+                "ours.getting",
+                "get",
+                options=(("dictionary", True), ("alone", False)),
+            ),
+            "alone": Variant(
+                "ask, an answer for each",
+                "ours.getting",
+                "get",
+                options=(("dictionary", True), ("alone", True)),
+            ),
+        },
+        order=("bare", OURS, "alone", "bare", OURS),
+        promises=(),
+        higher_is_better=False,
+        note="An answer of its own pays the door and the freshness of what it gives.",
+    ),
+    "get-sqlite": Row(
+        title="get by key, a view in SQLite",
+        unit=" us",
+        variants={
+            "bare": Variant("sqlite3 in the same thread", "comparators.by_key", "driver"),
+            OURS: Variant(
+                "views.get, 1000 in an answer",
+                "ours.getting",
+                "get",
+                options=(("dictionary", False), ("alone", False)),
+            ),
+            "alone": Variant(
+                "ask, an answer for each",
+                "ours.getting",
+                "get",
+                options=(("dictionary", False), ("alone", True)),
+            ),
+        },
+        order=("bare", OURS, "alone", "bare", OURS),
+        promises=(),
+        higher_is_better=False,
+        note="Ours reads in a thread of its own, so that the loop never waits for the disk: each "
+        "row is a trip there and back.",
     ),
     "inline": Row(
         title="an inline view's cost: decide and append, 64 callers, SQLite FULL, warm",
