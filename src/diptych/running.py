@@ -123,7 +123,14 @@ class Running:
             policy=wiring.policy,
         )
         self.joining = (
-            Joining(store, wiring.codec, ports.clock, ports.ids, self.dispatch.receipts)
+            Joining(
+                store,
+                wiring.codec,
+                ports.clock,
+                ports.ids,
+                self.dispatch.receipts,
+                self.dispatch.ready,
+            )
             if isinstance(store, Joins)
             else None
         )

@@ -63,7 +63,7 @@ def join_late() -> None:
     """A join takes no lock before its user's first statement that writes."""
 
     @asynccontextmanager
-    async def joined(self: Any, session: Any) -> AsyncGenerator[None, None]:
+    async def joined(self: Any, session: Any, ready: Any) -> AsyncGenerator[None, None]:
         yield
 
     Joiner.joined = joined  # type: ignore[assignment, method-assign]
@@ -77,7 +77,7 @@ def no_queue() -> None:
         self.connection.execute("BEGIN IMMEDIATE")
 
     @asynccontextmanager
-    async def joined(self: Any, session: Any) -> AsyncGenerator[None, None]:
+    async def joined(self: Any, session: Any, ready: Any) -> AsyncGenerator[None, None]:
         await session.run_sync(self._lock)
         yield
 

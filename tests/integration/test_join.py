@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from diptych import App, BadResult, Part, Principal, Query, StreamConflict, View, Views
 from diptych.errors import ForeignStore, JoinFailed, NestedCall
+from diptych.write.joining import JoinUnit
 from tests.integration.shop import (
     Article,
     Deliver,
@@ -23,6 +24,7 @@ from tests.integration.shop import (
     OneTaken,
     Order,
     OrderPlaced,
+    PlaceOrder,
     TakeOne,
     shop,
 )
@@ -356,3 +358,44 @@ async def test_an_inline_view_with_a_decimal_key_is_kept_on_the_users_connection
         connection.close()
     await asynchronous.dispose()
     blocking.dispose()
+
+
+@pytest.mark.parametrize("blocking", [False, True], ids=["asynchronous", "blocking"])
+async def test_what_an_inline_view_has_missed_is_taken_in_before_a_join_has_the_lock(
+    file: Path, blocking: bool
+) -> None:
+    folded: list[str] = []
+
+    def counted(row: Placed | None, event: OrderPlaced) -> Placed:
+        folded.append(event.order_id)
+        return placed(row, event)
+
+    async with shop(file) as app:
+        await app.execute(Deliver("tea", 1))
+        commands = [PlaceOrder(f"o{number}", ()) for number in range(500)]
+        await asyncio.gather(*map(app.execute, commands))
+    engine = create_engine(f"sqlite:///{file}")
+    within: list[int] = []
+
+    def record(unit: JoinUnit) -> None:
+        within.append(len(folded))
+        unit.record(OrderPlaced("last", "ann"), stream="shop:last")
+
+    def joined_in_a_thread(app: App) -> None:
+        with sessionmaker(engine).begin() as session:
+            with app.joining.join_now(session, principal=Principal("ann")) as unit:
+                record(unit)
+
+    view = View(Placed, counted, key="order_id", inline=True)
+    async with shop(file, read=[view], answer=[placed_order]) as app:
+        if blocking:
+            await asyncio.to_thread(joined_in_a_thread, app)
+        else:
+            asynchronous = create_async_engine(f"sqlite+aiosqlite:///{file}")
+            async with async_sessionmaker(asynchronous).begin() as session:
+                async with app.join(session) as unit:
+                    record(unit)
+            await asynchronous.dispose()
+        assert len(folded) - within[0] == 1
+        assert await app.ask(PlacedOrder("o499"), timeout=0) == Placed("o499", "anonymous")
+    engine.dispose()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
@@ -212,9 +212,14 @@ class UserTables(Protocol):
 class Joins(Protocol):
     """A store that can commit inside a transaction which its user owns, on the same database."""
 
-    def joined(self, session: Any) -> AbstractAsyncContextManager[None]:
+    def joined(
+        self, session: Any, ready: Callable[[], Awaitable[None]]
+    ) -> AbstractAsyncContextManager[None]:
         """Takes the write lock in the transaction of an asynchronous session, in its turn; the
         session keeps it to its end.
+
+        Args:
+            ready: Awaited before, unless the session has the lock already.
 
         Raises:
             JoinFailed: That transaction cannot carry events.
@@ -223,7 +228,7 @@ class Joins(Protocol):
         """
         ...
 
-    def begin_join_now(self, session: Any) -> None:
+    def begin_join_now(self, session: Any, ready: Callable[[], Awaitable[None]]) -> None:
         """The same for a session that blocks, in a thread that is not the loop's."""
         ...
 

@@ -143,6 +143,11 @@ class Dispatch:
         self.before: Callable[[], Awaitable[None]] | None = None
         """What must be waited for before the first command."""
 
+    async def ready(self) -> None:
+        """Returns when commands may go on."""
+        if self.before is not None:
+            await self.before()
+
     async def execute(
         self,
         command: object,
@@ -160,7 +165,7 @@ class Dispatch:
         if self._under_way >= self._waiting:
             raise Overloaded(self._under_way)
         if self.before is not None:
-            await self.before()
+            await self.ready()
         message = entry.message
         command, data = message.check(command)
         if len(data) > self._payload:

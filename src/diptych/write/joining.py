@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -58,12 +58,23 @@ class JoinUnit:
 
 
 class Joining:
-    """Joins users' sessions to the log."""
+    """Joins users' sessions to the log.
+
+    Args:
+        ready: Returns when something may be committed.
+    """
 
     def __init__(
-        self, store: Joins, codec: EventCodec, clock: Clock, ids: Ids, receipts: Receipts
+        self,
+        store: Joins,
+        codec: EventCodec,
+        clock: Clock,
+        ids: Ids,
+        receipts: Receipts,
+        ready: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
+        self._ready = ready
         self._codec = codec
         self._clock = clock
         self._ids = ids
@@ -73,7 +84,7 @@ class Joining:
     async def join(self, session: Any, principal: Principal) -> AsyncGenerator[JoinUnit, None]:
         """For an AsyncSession."""
         _refuse_nested(session)
-        async with self._store.joined(session):
+        async with self._store.joined(session, self._ready):
             unit = JoinUnit()
             token = handling.set(session)
             try:
@@ -91,7 +102,7 @@ class Joining:
     def join_now(self, session: Any, principal: Principal) -> Generator[JoinUnit, None, None]:
         """For a Session, in the caller's thread."""
         _refuse_nested(session)
-        self._store.begin_join_now(session)
+        self._store.begin_join_now(session, self._ready)
         unit = JoinUnit()
         token = handling.set(session)
         try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from traceback import clear_frames
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
@@ -23,6 +23,8 @@ from diptych.adapters.sqlite.connection import DECIMAL, by_value, fault, is_lock
 from diptych.adapters.sqlite.group import InlineView, write_group
 from diptych.errors import ForeignStore, JoinFailed, WouldBlock
 from diptych.log.commit import Commit, Committed
+
+Ready: TypeAlias = Callable[[], Awaitable[None]]
 
 FULL = 2
 
@@ -65,10 +67,11 @@ class Joiner:
         self._told = told
 
     @asynccontextmanager
-    async def joined(self, session: AsyncSession) -> AsyncGenerator[None, None]:
+    async def joined(self, session: AsyncSession, ready: Ready) -> AsyncGenerator[None, None]:
         """See `diptych.log.port.Joins`."""
         try:
             if not await session.run_sync(self._has_lock):
+                await ready()
                 async with self._turn():
                     await session.run_sync(self._lock)
             yield
@@ -78,23 +81,24 @@ class Joiner:
             clear_frames(error.__traceback__)
             raise
 
-    def begin_now(self, session: Session) -> None:
+    def begin_now(self, session: Session, ready: Ready) -> None:
         """See `diptych.log.port.Joins`."""
         if self._has_lock(session):
             return
         if _running_loop() is self._loop:
             raise WouldBlock("join")  # it would wait for its own turn
         has_turn: Future[None] = Future()
-        holding = asyncio.run_coroutine_threadsafe(self._hold_turn(has_turn), self._loop)
+        holding = asyncio.run_coroutine_threadsafe(self._hold_turn(has_turn, ready), self._loop)
         try:
             has_turn.result()
             self._lock(session)
         finally:
             holding.cancel()
 
-    async def _hold_turn(self, has_turn: Future[None]) -> None:
+    async def _hold_turn(self, has_turn: Future[None], ready: Ready) -> None:
         """For another thread, until it is cancelled."""
         try:
+            await ready()
             async with self._turn():
                 has_turn.set_result(None)
                 await asyncio.Event().wait()

@@ -198,11 +198,13 @@ class SqliteStore:
     ) -> AbstractAsyncContextManager[Unit]:
         return self._opened.lender.unit(session, tenant=tenant, id=id)
 
-    def joined(self, session: Any) -> AbstractAsyncContextManager[None]:
-        return self._opened.joiner.joined(session)
+    def joined(
+        self, session: Any, ready: Callable[[], Awaitable[None]]
+    ) -> AbstractAsyncContextManager[None]:
+        return self._opened.joiner.joined(session, ready)
 
-    def begin_join_now(self, session: Any) -> None:
-        self._opened.joiner.begin_now(session)
+    def begin_join_now(self, session: Any, ready: Callable[[], Awaitable[None]]) -> None:
+        self._opened.joiner.begin_now(session, ready)
 
     def end_join(self, session: Any, commit: Commit) -> Committed:
         return self._opened.joiner.end(session, commit)
