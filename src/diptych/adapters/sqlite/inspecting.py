@@ -69,6 +69,8 @@ class SqliteInspection:
             if attempt:
                 time.sleep(PAUSE)
             before = _trace(self.path)
+            if before.wal and not before.shm and attempt < ATTEMPTS - 1:
+                continue  # who closes the file last takes the -shm away before the -wal
             try:
                 with closing(_connect(self.path, before)) as connection:
                     found = self._read(connection, work)
