@@ -17,9 +17,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiosqlite
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import AdaptedConnection
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
@@ -129,11 +132,16 @@ class Depot(RuleBasedStateMachine):
         self.loop.set_exception_handler(lambda _, context: self.unhandled.append(context))
         self.acts: dict[int, Act] = {}
         self.engine = create_async_engine(f"sqlite+aiosqlite:///{self.file}")
+        self.connections: list[aiosqlite.Connection] = []
+        event.listen(self.engine.sync_engine, "connect", self.connected)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         handlers = shelves(run=self.interrupted)
         views = [tally(inline=self.inline), diary]
         self.app = depot(self.file, write=[handlers, remarks], read=views)
         self.run(self.app.__aenter__())
+
+    def connected(self, connection: AdaptedConnection, _: object) -> None:
+        self.connections.append(connection.driver_connection)
 
     def interrupted(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         return Interrupted(work, self.acts) if self.acts else work
@@ -260,6 +268,10 @@ class Depot(RuleBasedStateMachine):
                 await asyncio.gather(*others, return_exceptions=True)
 
         self.loop.run_until_complete(leave_in_the_middle())
+        # The user's own connections end with the user: one whose closing was cancelled, too, would
+        # keep the write lock until it happens to be collected.
+        for connection in self.connections:
+            self.loop.run_until_complete(connection.close())
         self.dropped.append((self.loop, self.app, self.engine))
         self.open()
 
