@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from typing import Any
@@ -38,8 +38,44 @@ def carry_out(commits: Sequence[Commit], write: Callable[[Sequence[Commit]], Ans
     A group that fails as a whole is tried in halves, then each commit by itself. Faults of the
     store (`StoreFault`) are nobody's poison: they answer all.
     """
+    parts = _parts(commits)
+    part = next(parts)
+    while True:
+        try:
+            try:
+                answers = write(part)
+            except Exception as error:
+                part = parts.throw(error)
+            else:
+                part = parts.send(answers)
+        except StopIteration as stop:
+            found: Answers = stop.value
+            return found
+
+
+async def carry_out_waiting(
+    commits: Sequence[Commit], write: Callable[[Sequence[Commit]], Awaitable[Answers]]
+) -> Answers:
+    """The same where writing is waited for."""
+    parts = _parts(commits)
+    part = next(parts)
+    while True:
+        try:
+            try:
+                answers = await write(part)
+            except Exception as error:
+                part = parts.throw(error)
+            else:
+                part = parts.send(answers)
+        except StopIteration as stop:
+            found: Answers = stop.value
+            return found
+
+
+def _parts(commits: Sequence[Commit]) -> Generator[Sequence[Commit], Answers, Answers]:
+    """Gives what is to be written as one, and is told what became of it."""
     try:
-        return write(commits)
+        return (yield commits)
     except StoreFault as fault:
         return [copy(fault) for _ in commits]
     except Exception as poison:
@@ -49,12 +85,12 @@ def carry_out(commits: Sequence[Commit], write: Callable[[Sequence[Commit]], Ans
         answers: list[Committed | BaseException] = []
         for part in (commits[:half], commits[half:]):
             try:
-                answers += write(part)
+                answers += yield part
             except StoreFault as fault:  # it may have happened: never written a second time
                 answers += [copy(fault) for _ in part]
             except Exception:
                 for commit in part:
-                    answers += carry_out([commit], write)
+                    answers += yield from _parts([commit])
         return answers
 
 

@@ -6,8 +6,8 @@ have added. It writes nothing: it answers, and collects what is to be written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
 
 from diptych.adapters.states import States
 from diptych.log.commit import (
@@ -25,6 +25,9 @@ from diptych.log.commit import (
 )
 from diptych.log.port import StoredEvent
 from diptych.message import Position
+
+Tip: TypeAlias = tuple[int, str | None]
+"""Version of a stream, and the id of the command behind it where that is known."""
 
 
 class Ledger(Protocol):
@@ -64,7 +67,7 @@ class Judge:
 
     def __init__(self, ledger: Ledger, head: Position) -> None:
         self._ledger = ledger
-        self._versions: dict[tuple[str, str], tuple[int, str | None]] = {}
+        self._versions: dict[tuple[str, str], Tip] = {}
         self._outcomes: dict[tuple[str, str], Settled] = {}
         self._checkpoints: dict[str, Position] = {}
         self.head = head
@@ -80,6 +83,11 @@ class Judge:
     def versions(self) -> dict[tuple[str, str], int]:
         """Of every stream that a commit touched, after the group."""
         return {stream: version for stream, (version, _) in self._versions.items()}
+
+    @property
+    def tips(self) -> Mapping[tuple[str, str], Tip]:
+        """The same, with the command behind each, as far as that was looked at."""
+        return self._versions
 
     @property
     def empty(self) -> bool:
@@ -176,7 +184,7 @@ class Judge:
                 return Conflict(advance.checkpoint, advance.expected, at)
         return None
 
-    def _version(self, tenant: str, stream: str) -> tuple[int, str | None]:
+    def _version(self, tenant: str, stream: str) -> Tip:
         known = self._versions.get((tenant, stream))
         if known is None:
             known = self._versions[(tenant, stream)] = (self._ledger.version(tenant, stream), None)

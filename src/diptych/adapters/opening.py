@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
+from diptych.adapters.postgres.address import SCHEMES, address
 from diptych.errors import WiringError
 from diptych.log.inspection import Inspection
 from diptych.log.pauses import Pausing
@@ -21,9 +22,13 @@ def refuse_unknown(url: str) -> None:
         WiringError: No adapter has this scheme, or a file is not named.
     """
     scheme, separator, path = url.partition("://")
+    if scheme in SCHEMES:
+        address(url)
+        return
     if not separator or scheme not in ("memory", "sqlite"):
         raise WiringError(
-            f"store {url!r} is not known. Use 'sqlite:///file.db', 'sqlite://' or 'memory://'."
+            f"store {url!r} is not known. Use 'postgresql://user:password@host/database', "
+            "'sqlite:///file.db', 'sqlite://' or 'memory://'."
         )
     if scheme == "sqlite" and path and (len(path) < 2 or not path.startswith("/")):
         raise WiringError(
@@ -65,6 +70,11 @@ def build_store(
 
         store = SqliteStore(_file(path), waiting=waiting, retention=retention, own=own)
         return store, ViewsBesideLog(store) if reads else None
+    if scheme in SCHEMES:
+        from diptych.adapters.postgres.store import PostgresStore
+
+        there = PostgresStore(address(url), waiting=waiting, retention=retention, own=own)
+        return there, None
     from diptych.adapters.memory.store import MemoryStore
 
     memory = MemoryStore()

@@ -1,0 +1,1 @@
+"""The adapter for PostgreSQL 15 and newer, on asyncpg."""

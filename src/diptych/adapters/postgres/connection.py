@@ -1,0 +1,171 @@
+"""Connections to PostgreSQL: how they are opened, and what their errors mean."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, TypeVar, cast
+
+import asyncpg
+from asyncpg import exceptions as pg
+
+from diptych.adapters.postgres.address import Address
+from diptych.errors import StoreCorrupt, StoreFault, StoreFull, StoreUnavailable, WiringError
+
+T = TypeVar("T")
+
+OLDEST = 150_000
+
+CONNECTING = 10.0
+"""Seconds that a connection may take."""
+
+COMMAND = 30.0
+"""Seconds that a statement of the engine's own may take; then the server counts as gone."""
+
+LOCK_MS = 10_000
+"""Milliseconds to wait for the store's lock."""
+
+IDLE_MS = 1_000
+"""Milliseconds that a transaction with the store's lock may wait for its client: one that is paused
+must not stop all the others."""
+
+
+class Executes(Protocol):
+    """A transaction that takes statements: on a connection of ours, or one that a user owns."""
+
+    async def fetch(self, sql: str, /, *values: Any) -> Sequence[Sequence[Any]]:
+        """The rows of a statement; its parameters are $1, $2… with their types."""
+        ...
+
+
+class Connection(Executes, Protocol):
+    """A connection of asyncpg, as far as it is used here."""
+
+    async def execute(self, sql: str, /, *values: Any, timeout: float | None = None) -> str: ...
+
+    async def close(self, *, timeout: float | None = None) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def is_closed(self) -> bool: ...
+
+    def is_in_transaction(self) -> bool: ...
+
+    def get_server_pid(self) -> int: ...
+
+
+async def connect(address: Address) -> Connection:
+    """A connection of one's own.
+
+    Raises:
+        StoreFault: What stands in the way, with the remedy.
+    """
+    try:
+        connection = await asyncpg.connect(
+            address.dsn,
+            timeout=CONNECTING,
+            command_timeout=COMMAND,
+            statement_cache_size=address.statement_cache,
+            server_settings={"application_name": "diptych"},
+        )
+    except (ValueError, pg.InterfaceError, ssl.SSLError) as error:
+        if isinstance(error, pg.InterfaceError) and not isinstance(error, ValueError):
+            raise fault(error, address.where) from error
+        raise WiringError(f"{address.where}: {error}.") from error
+    except ERRORS as error:
+        raise fault(error, address.where) from error
+    return cast(Connection, connection)
+
+
+ERRORS = (pg.PostgresError, pg.InterfaceError, OSError, asyncio.TimeoutError)
+"""What asyncpg raises."""
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection, or the server, has gone: what was under way may have happened."""
+    return isinstance(
+        error,
+        OSError
+        | asyncio.TimeoutError
+        | pg.PostgresConnectionError
+        | pg.InterfaceError
+        | pg.AdminShutdownError
+        | pg.CrashShutdownError
+        | pg.CannotConnectNowError
+        | pg.IdleInTransactionSessionTimeoutError,
+    )
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether the store failed, not a statement."""
+    return is_lost(error) or isinstance(
+        error,
+        pg.InsufficientResourcesError
+        | pg.OperatorInterventionError
+        | pg.PostgresSystemError
+        | pg.InternalServerError
+        | pg.InvalidAuthorizationSpecificationError
+        | pg.InvalidCatalogNameError
+        | pg.LockNotAvailableError
+        | pg.ReadOnlySQLTransactionError
+        | pg.InsufficientPrivilegeError
+        | pg.DeadlockDetectedError,
+    )
+
+
+def fault(error: BaseException, where: str) -> StoreFault:
+    """What an error of asyncpg means for whoever uses the store."""
+    said = str(error) or type(error).__name__
+    match error:
+        case pg.InvalidPasswordError() | pg.InvalidAuthorizationSpecificationError():
+            remedy = "Correct the user and the password in the store's URL."
+        case pg.InvalidCatalogNameError():
+            remedy = "Create the database, or correct its name in the store's URL."
+        case pg.TooManyConnectionsError():
+            remedy = "Raise the server's max_connections, or put a pooler before it."
+        case pg.CannotConnectNowError():
+            remedy = "The server is starting or stopping: try again a little later."
+        case pg.LockNotAvailableError():
+            said = "somebody else holds the store's lock for too long"
+            remedy = "Look for a transaction that stands still (pg_stat_activity), and end it."
+        case pg.ReadOnlySQLTransactionError():
+            remedy = "It is a replica, or read-only: name the primary in the store's URL."
+        case pg.InsufficientPrivilegeError():
+            remedy = "Grant it to the user in the store's URL, or let `diptych migrate` run as one "
+            remedy += "who may."
+        case pg.DiskFullError():
+            return StoreFull(
+                f"{where}: {said}; nothing was written. Make room, then send the command again."
+            )
+        case pg.DataCorruptedError() | pg.IndexCorruptedError():
+            return StoreCorrupt(f"{where}: {said}. Restore it from a backup.")
+        case _ if is_lost(error):
+            remedy = "Look whether the server runs there and can be reached; then try again."
+        case _:
+            remedy = "See the server's log."
+    return StoreUnavailable(f"{where}: {said.rstrip('.')}. {remedy}")
+
+
+def run_now(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that waits for nothing (over a connection that blocks)."""
+    try:
+        work.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    work.close()
+    raise AssertionError("it waited")
+
+
+def begin(lock: tuple[int, int]) -> str:
+    """Begins a transaction and takes the store's lock in it.
+
+    The limits come first, so that a client that is paused cannot stop everybody else.
+    """
+    return (
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
+        f"SET LOCAL lock_timeout = {LOCK_MS}; "
+        f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; "
+        f"SELECT pg_advisory_xact_lock({lock[0]}, {lock[1]})"
+    )

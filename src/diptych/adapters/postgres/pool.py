@@ -1,0 +1,92 @@
+"""Connections that read: lent for one piece of work, tried once more where one was lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, cast
+
+import asyncpg
+
+from diptych.adapters.postgres.address import Address
+from diptych.adapters.postgres.connection import (
+    COMMAND,
+    CONNECTING,
+    ERRORS,
+    Connection,
+    fault,
+    is_lost,
+)
+
+T = TypeVar("T")
+
+MOST = 10
+"""Connections of one process that read."""
+
+
+class Pool:
+    """Opened when it is first used.
+
+    Args:
+        address: Of the server that is read from.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Opens the first connection.
+
+        Raises:
+            StoreFault: It cannot be had.
+        """
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._address.dsn,
+                min_size=1,
+                max_size=MOST,
+                timeout=CONNECTING,
+                command_timeout=COMMAND,
+                statement_cache_size=self._address.statement_cache,
+                server_settings={"application_name": "diptych"},
+                reset=_leave,
+            )
+        except ERRORS as error:
+            raise fault(error, self._address.where) from error
+
+    async def close(self) -> None:
+        """Closes all of them; work under way is finished first."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close()
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[Connection, None]:
+        """One connection, outside a transaction."""
+        pool = self._pool
+        connection = await pool.acquire()
+        try:
+            yield cast(Connection, connection)
+        finally:
+            await pool.release(connection)
+
+    async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """What a piece of work that only reads returns; done again on another connection where the
+        first one was lost.
+
+        Raises:
+            StoreFault: The server does not answer.
+        """
+        for attempt in (1, 2):
+            try:
+                async with self.lend() as connection:
+                    return await work(connection)
+            except ERRORS as error:
+                if attempt == 2 or not is_lost(error):
+                    raise fault(error, self._address.where) from error
+        raise AssertionError
+
+
+async def _leave(connection: object) -> None:
+    """Nothing to be undone: no work of ours changes a session, and each ends its transaction."""

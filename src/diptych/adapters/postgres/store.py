@@ -1,0 +1,222 @@
+"""The store on PostgreSQL, shared by any number of processes of any number of machines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+
+from diptych.adapters.grouping import Answers, GroupCommitter, Pending
+from diptych.adapters.news import News
+from diptych.adapters.postgres import reading
+from diptych.adapters.postgres.address import Address
+from diptych.adapters.postgres.connection import ERRORS, Connection, connect, fault
+from diptych.adapters.postgres.gather import Gather
+from diptych.adapters.postgres.group import InlineView
+from diptych.adapters.postgres.ledger import settled_of
+from diptych.adapters.postgres.pool import Pool
+from diptych.adapters.postgres.preparing import prepare_log
+from diptych.adapters.postgres.reading import PageRequest, TaggedRequest
+from diptych.adapters.postgres.schema import statements
+from diptych.adapters.postgres.writer import Writer
+from diptych.errors import NotOpen
+from diptych.log.commit import Commit, Committed, Settled, Tagged
+from diptych.log.names import Stamp
+from diptych.log.port import Batch, Page, StoredEvent
+from diptych.message import Position
+
+T = TypeVar("T")
+
+
+class PostgresStore:
+    """One connection that commits groups, and a few that read.
+
+    Args:
+        waiting: Commits that may wait.
+        retention: For how long outcomes are kept at least.
+        own: Tables that the app has named.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        waiting: int,
+        retention: timedelta = timedelta(hours=24),
+        own: Collection[str] = (),
+    ) -> None:
+        self.address = address
+        self.sql = statements(address.schema)
+        self._waiting = waiting
+        self._retention = retention
+        self._own = own
+        self._epoch = ""
+        self._open: _Open | None = None
+
+    @property
+    def epoch(self) -> str:
+        return self._epoch
+
+    async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
+        connection = await connect(self.address)
+        try:
+            self._epoch = await prepare_log(connection, self.address, self.sql, context, stamps)
+        except ERRORS as error:
+            raise fault(error, self.address.where) from error
+        finally:
+            await connection.close()
+        opened = _Open(self, self._waiting, self._retention)
+        await opened.open()
+        self._open = opened
+
+    async def close(self) -> None:
+        if self._open is not None:
+            opened, self._open = self._open, None
+            await opened.close()
+
+    def commit(self, commit: Commit) -> Awaitable[Committed]:
+        return self._opened.committer.commit(commit)
+
+    async def outcome(self, tenant: str, id: str) -> Settled | None:
+        async def read(connection: Connection) -> Settled | None:
+            rows = await connection.fetch(self.sql.select_outcomes, [tenant], [id])
+            return settled_of(rows[0]) if rows else None
+
+        return await self._opened.pool.read(read)
+
+    async def read_all(
+        self, *, after: Position, limit: int, names: Sequence[str] | None = None
+    ) -> Batch:
+        return await self._opened.pool.read(
+            lambda connection: reading.read_all(connection, self.sql, after, limit, names)
+        )
+
+    async def read_stream(
+        self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
+    ) -> Sequence[StoredEvent]:
+        return await self._opened.pool.read(
+            lambda connection: reading.read_stream(
+                connection, self.sql, tenant, stream, after, limit, beyond
+            )
+        )
+
+    def read_page(self, tenant: str, stream: str, *, after: int, limit: int) -> Awaitable[Page]:
+        return self._opened.pages.ask((tenant, stream, after, limit))
+
+    def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Awaitable[Batch]:
+        return self._opened.tagged.ask((tenant, query, after))
+
+    async def head(self) -> Position:
+        return await self._opened.head()
+
+    async def wait_for_news(self, after: Position) -> None:
+        await self._opened.news.wait(after)
+
+    async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Runs `work` in a transaction of its own (the tables of views)."""
+        return await self._opened.transact(work)
+
+    def keep(
+        self, views: Sequence[InlineView], told: Callable[[Mapping[str, Position]], None]
+    ) -> None:
+        """From now on, these views are kept in the commit of the events themselves.
+
+        Args:
+            told: Called after each group, with where views are for certain.
+        """
+        opened = self._opened
+        opened.writer.inline = tuple(views)
+        opened.told = told
+
+    @property
+    def _opened(self) -> _Open:
+        if self._open is None:
+            raise NotOpen(self.address.where)
+        return self._open
+
+
+class _Open:
+    """What an open store holds."""
+
+    def __init__(self, store: PostgresStore, waiting: int, retention: timedelta) -> None:
+        self._address = store.address
+        self._sql = store.sql
+        self._loop = asyncio.get_running_loop()
+        self.writer = Writer(store.address, store.sql, retention=retention)
+        self.told: Callable[[Mapping[str, Position]], None] | None = None
+        self.pool = Pool(store.address)
+        self.pages: Gather[PageRequest, Page] = Gather(self._read_pages)
+        self.tagged: Gather[TaggedRequest, Batch] = Gather(
+            lambda requests: self.pool.read(
+                lambda connection: reading.read_tagged(connection, self._sql, requests)
+            )
+        )
+        self.committer = GroupCommitter(self._write, waiting=waiting)
+        self.news = News(self.head)
+        self._writing: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await self.pool.open()
+        try:
+            await self.writer.connection()
+        except BaseException:
+            await self.pool.close()
+            raise
+
+    def _write(self, group: list[Pending]) -> None:
+        self._writing = self._loop.create_task(self._carry_out(group))
+
+    async def _carry_out(self, group: list[Pending]) -> None:
+        try:
+            answers: Answers = await self.writer.write([commit for commit, _ in group])
+        except BaseException as error:
+            answers = [error] * len(group)
+        self.committer.done(group, answers)
+        self.tell()
+
+    def tell(self) -> None:
+        """Says how far the log is."""
+        self.news.tell(self.writer.head)
+        if self.writer.inline and self.told is not None:
+            self.told(self.writer.positions)
+
+    async def _read_pages(self, requests: Sequence[PageRequest]) -> Sequence[Page]:
+        """Pages; what they say of the streams' versions is remembered for the next commits."""
+        remembered = self.writer.remembered
+        pages = await self.pool.read(partial(reading.read_pages, sql=self._sql, requests=requests))
+        if remembered is not None:
+            for (tenant, stream, after, limit), page in zip(requests, pages, strict=True):
+                if len(page.names) < limit:
+                    remembered.learn(tenant, stream, after + len(page.names))
+        return pages
+
+    async def head(self) -> Position:
+        async def read(connection: Connection) -> Position:
+            ((position,),) = await connection.fetch(self._sql.select_head)
+            head: Position = position
+            return head
+
+        return await self.pool.read(read)
+
+    async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        async with self.pool.lend() as connection:
+            try:
+                await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+                try:
+                    result = await work(connection)
+                    await connection.execute("COMMIT")
+                except BaseException:
+                    if not connection.is_closed():
+                        await connection.execute("ROLLBACK")
+                    raise
+            except ERRORS as error:
+                raise fault(error, self._address.where) from error
+        return result
+
+    async def close(self) -> None:
+        await self.committer.close()
+        self.news.close()
+        await self.writer.close()
+        await self.pool.close()

@@ -1,0 +1,278 @@
+"""The one committer of a process: hands groups to the database, and finds out what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from asyncpg import exceptions as pg
+
+from diptych.adapters.grouping import Answers, carry_out_waiting
+from diptych.adapters.inline import judge_group
+from diptych.adapters.judge import Judge
+from diptych.adapters.postgres.address import Address
+from diptych.adapters.postgres.connection import (
+    ERRORS,
+    Connection,
+    begin,
+    connect,
+    fault,
+    is_fault,
+    is_lost,
+)
+from diptych.adapters.postgres.group import InlineView, write_group, written
+from diptych.adapters.postgres.ledger import Remembered, Unknown
+from diptych.adapters.postgres.schema import Statements
+from diptych.errors import BadResult, CommitUnknown, StoreFault
+from diptych.log.commit import Commit
+from diptych.message import Position
+
+PATIENCE = 10.0
+"""Seconds in which it is found out what became of a group whose connection was lost."""
+
+SWEEP = 512
+"""Commits between two sweeps of old outcomes, and how many outcomes one sweep looks at."""
+
+MOVED = (
+    pg.UniqueViolationError,
+    pg.ActiveSQLTransactionError,
+    pg.SerializationError,
+)
+"""What a call meets that remembers wrongly, or comes in another isolation level by default."""
+
+
+class Writer:
+    """Owns the connection that writes groups; used by one task at a time.
+
+    Args:
+        retention: For how long outcomes are kept at least.
+
+    Attributes:
+        inline: Views that are kept in the commits.
+        head: Of the log, as of the last group.
+        positions: Of inline views, as of the last group.
+    """
+
+    def __init__(self, address: Address, sql: Statements, *, retention: timedelta) -> None:
+        self._address = address
+        self._sql = sql
+        self._retention = retention // timedelta(microseconds=1)
+        self._id = os.urandom(8).hex()
+        self._groups = 0
+        self._connection: Connection | None = None
+        self.remembered: Remembered | None = None
+        """What is certain as long as nobody else writes; None where that is not known."""
+        self.inline: Sequence[InlineView] = ()
+        self.head: Position = 0
+        self.positions: dict[str, Position] = {}
+        self._since_sweep = 0
+        self._sweep_from = ("", "")
+
+    async def connection(self) -> Connection:
+        """The open connection; a new one where it was lost."""
+        if self._connection is None or self._connection.is_closed():
+            self.remembered = None
+            self._connection = await connect(self._address)
+        return self._connection
+
+    async def close(self) -> None:
+        """Lets go of the connection."""
+        if self._connection is not None:
+            with suppress(*ERRORS):
+                await self._connection.close(timeout=2)
+            self._connection = None
+
+    async def write(self, commits: Sequence[Commit]) -> Answers:
+        """Writes a group with one commit of the database; each is answered on its own."""
+        answers = await carry_out_waiting(commits, self._write)
+        await self._sweep(len(commits))
+        return answers
+
+    async def _write(self, commits: Sequence[Commit]) -> Answers:
+        """Once more where the connection was lost, and it is certain that nothing has happened."""
+        for attempt in (1, 2):
+            self._groups += 1
+            group = f"{self._id}-{self._groups}"
+            try:
+                return await self._attempt(commits, group)
+            except _Lost as lost:
+                if lost.answers is not None and await self._happened(group, lost.cause):
+                    return lost.answers
+                if attempt == 2:
+                    raise fault(lost.cause, self._address.where) from lost.cause
+        raise AssertionError
+
+    async def _attempt(self, commits: Sequence[Commit], group: str) -> Answers:
+        connection = await self.connection()
+        try:
+            answers = await self._write_at_once(connection, commits, group)
+            if answers is not None:
+                return answers
+            return await self._write_under_lock(connection, commits, group)
+        except StoreFault:
+            raise
+        except ERRORS as error:
+            if is_lost(error):
+                connection.terminate()
+                raise _Lost(error, None) from error
+            if is_fault(error):
+                raise fault(error, self._address.where) from error
+            raise
+
+    async def _write_at_once(
+        self, connection: Connection, commits: Sequence[Commit], group: str
+    ) -> Answers | None:
+        """In one trip, on what this process remembers; None where it must look, or has to."""
+        remembered = self.remembered
+        if remembered is None or self.inline or any(_needs_more(commit) for commit in commits):
+            return None
+        try:
+            judge, answers = judge_group(commits, lambda: Judge(remembered, remembered.head), ())
+        except Unknown:
+            return None
+        if judge.empty:
+            # Refusals and conflicts are answered from what is there, not from what is remembered.
+            return None
+        values = written(judge, remembered.head)
+        try:
+            ((happened,),) = await connection.fetch(
+                self._sql.write, remembered.writes, self._id, group, *values
+            )
+        except MOVED:
+            self.remembered = None
+            return None
+        except ERRORS as error:
+            self.remembered = None
+            if is_lost(error):
+                connection.terminate()
+                raise _Lost(error, answers) from error
+            raise
+        if not happened:
+            self.remembered = None
+            return None
+        remembered.take(judge)
+        self._tell(judge)
+        return answers
+
+    async def _write_under_lock(
+        self, connection: Connection, commits: Sequence[Commit], group: str
+    ) -> Answers:
+        self.remembered = None
+        await connection.execute(begin(self._address.lock))
+        try:
+            judge, answers, writes = await write_group(
+                connection,
+                self._sql,
+                commits,
+                inline=self.inline,
+                execute=self._execute,
+                writer=self._id,
+                group=group,
+            )
+            if judge.empty:
+                await connection.execute("ROLLBACK")
+                self._remember(judge, writes)
+                return answers
+        except BaseException:
+            with suppress(*ERRORS):
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+            raise
+        try:
+            await connection.execute("COMMIT")
+        except pg.IntegrityConstraintViolationError as error:
+            raise BadResult("what was to be committed", f"failed: {error}.") from error
+        except ERRORS as error:
+            connection.terminate()
+            raise _Lost(error, answers) from error
+        self._remember(judge, writes + 1)
+        self._tell(judge)
+        return answers
+
+    async def _execute(self, statements: Sequence[Any]) -> None:
+        from diptych.adapters.postgres.statements import execute
+
+        await execute(await self.connection(), statements)
+
+    def _remember(self, judge: Judge, writes: int) -> None:
+        remembered = Remembered(judge.head, writes - 1)
+        remembered.take(judge)
+        self.remembered = remembered
+
+    def _tell(self, judge: Judge) -> None:
+        self.head = judge.head
+        for advance in judge.advances:
+            self.positions[advance.checkpoint] = advance.position
+
+    async def _happened(self, group: str, cause: BaseException) -> bool:
+        """Whether a group was committed whose connection was lost.
+
+        The lock comes first: whoever commits has it until that is visible. And what is still on its
+        way finds that somebody has written, and writes nothing.
+
+        Raises:
+            CommitUnknown: The server cannot be asked.
+        """
+        until = time.monotonic() + PATIENCE
+        pause = 0.05
+        while True:
+            try:
+                connection = await self.connection()
+                await connection.execute(begin(self._address.lock))
+                await connection.execute(self._sql.fence)
+                rows = await connection.fetch(self._sql.select_written, self._id)
+                await connection.execute("COMMIT")
+                return bool(rows) and rows[0][0] == group
+            except (StoreFault, *ERRORS) as error:
+                if self._connection is not None:
+                    self._connection.terminate()
+                if time.monotonic() > until:
+                    raise CommitUnknown(
+                        f"{self._address.where}: {cause!r}, then {error} "
+                        "Whether the command took effect is not known. Look at the server, then "
+                        "send it again with the same id: it happens once."
+                    ) from cause
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+
+    async def _sweep(self, commits: int) -> None:
+        """Now and then, forgets some outcomes that are older than the retention."""
+        self._since_sweep += commits
+        if self._since_sweep < SWEEP:
+            return
+        self._since_sweep = 0
+        oldest = time.time_ns() // 1000 - self._retention
+        with suppress(StoreFault, *ERRORS):  # nothing depends on it; the next one tries again
+            connection = await self.connection()
+            rows = await connection.fetch(
+                self._sql.sweep_outcomes, *self._sweep_from, SWEEP, oldest
+            )
+            self._sweep_from = ("", "") if not rows else (rows[-1][0], rows[-1][1])
+
+
+def _needs_more(commit: Commit) -> bool:
+    """Whether it writes more than events and an outcome."""
+    return bool(
+        commit.rows
+        or commit.statements
+        or commit.advance
+        or any(append.row is not None for append in commit.appends)
+    )
+
+
+class _Lost(Exception):
+    """The connection was lost.
+
+    Attributes:
+        answers: Those that are true if the group was committed; None where it cannot have been.
+    """
+
+    def __init__(self, cause: BaseException, answers: Answers | None) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.answers = answers
