@@ -11,6 +11,7 @@ import asyncpg
 from asyncpg import exceptions as pg
 
 from diptych.adapters.postgres.address import Address
+from diptych.adapters.postgres.schema import LOCK_MS
 from diptych.errors import StoreCorrupt, StoreFault, StoreFull, StoreUnavailable, WiringError
 
 T = TypeVar("T")
@@ -22,9 +23,6 @@ CONNECTING = 10.0
 
 COMMAND = 30.0
 """Seconds that a statement of the engine's own may take; then the server counts as gone."""
-
-LOCK_MS = 10_000
-"""Milliseconds to wait for the store's lock."""
 
 IDLE_MS = 1_000
 """Milliseconds that a transaction with the store's lock may wait for its client: one that is paused

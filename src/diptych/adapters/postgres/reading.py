@@ -39,18 +39,17 @@ async def read_all(
     limit: int,
     names: Sequence[str] | None,
 ) -> Batch:
-    """The next events. The head is read first: what commits after that is left for the next read,
-    and all up to it has committed, since positions are given under the store's lock."""
-    ((head,),) = await connection.fetch(sql.select_head)
-    through = head if names is None else min(head, after + WINDOW)
-    if through <= after:
-        return Batch([], max(head, after) if names is None else max(through, after))
+    """The next events, of one snapshot: what it shows is complete, since positions are given under
+    the store's lock, which is held until they are visible."""
     if names is None:
-        rows = await connection.fetch(sql.select_all, after, limit, through)
-    else:
-        rows = await connection.fetch(sql.select_named, after, limit, through, list(names))
-    events = events_of(rows)
-    return Batch(events, through if len(events) < limit else events[-1].position)
+        events = events_of(await connection.fetch(sql.select_all, after, limit))
+        return Batch(events, events[-1].position if events else after)
+    furthest = after + WINDOW
+    rows = await connection.fetch(sql.select_named_and_head, after, limit, furthest, list(names))
+    head = rows[0][-1]
+    events = [] if rows[0][0] is None else [StoredEvent(*row[:-1]) for row in rows]
+    whole = len(events) < limit
+    return Batch(events, max(after, min(head, furthest)) if whole else events[-1].position)
 
 
 async def read_stream(

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from diptych.adapters.postgres.address import LOCKS
-
 _FIRST = """
 CREATE TABLE {s}.diptych_store (
     id integer PRIMARY KEY CHECK (id = 1),
@@ -121,12 +119,15 @@ CREATE FUNCTION {s}.diptych_write(
     o_tenant text[], o_id text[], o_fingerprint bytea[], o_event integer[], o_stream text[],
     o_version bigint[], o_count integer[], o_refusal text[],
     c_name text[], c_position bigint[]
-) RETURNS boolean LANGUAGE plpgsql VOLATILE SET lock_timeout = '10s' AS $body$
+) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $body$
 DECLARE
     before bigint;
     now_micros bigint := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
 BEGIN
-    PERFORM pg_advisory_xact_lock({lock_class}, {lock_key});
+    IF NOT pg_try_advisory_xact_lock({lock_class}, {lock_key}) THEN
+        PERFORM set_config('lock_timeout', '{lock_ms}ms', true);
+        PERFORM pg_advisory_xact_lock({lock_class}, {lock_key});
+    END IF;
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'diptych writes at READ COMMITTED only' USING ERRCODE = '25001';
     END IF;
@@ -182,6 +183,9 @@ released: a new format is a new step."""
 
 FORMAT = len(STEPS)
 
+LOCK_MS = 10_000
+"""Milliseconds to wait for the store's lock."""
+
 
 def migration(schema: str, lock: tuple[int, int], found: int) -> str:
     """The SQL that brings a store from a format to today's; "" where nothing is to be done.
@@ -189,9 +193,8 @@ def migration(schema: str, lock: tuple[int, int], found: int) -> str:
     Args:
         found: Its format; 0 where there is none.
     """
-    assert lock[0] == LOCKS
     steps = [
-        step.format(s=schema, lock_class=lock[0], lock_key=lock[1]).strip()
+        step.format(s=schema, lock_class=lock[0], lock_key=lock[1], lock_ms=LOCK_MS).strip()
         for step in STEPS[found:]
     ]
     if found and steps:
@@ -214,13 +217,18 @@ class Statements:
         self.select_format = f"SELECT format, context, epoch, incarnation FROM {s}.diptych_store"
         self.select_head = f"SELECT position FROM {s}.diptych_head"
         self.select_all = (
-            f"{events} WHERE position > $1::bigint AND position <= $3::bigint "
-            "ORDER BY position LIMIT $2::integer"
+            f"{events} WHERE e.position > $1::bigint ORDER BY e.position LIMIT $2::integer"
         )
         self.select_named = (
-            f"{events} WHERE position > $1::bigint AND position <= $3::bigint "
-            "AND name = ANY ($4::text[]) ORDER BY position LIMIT $2::integer"
+            f"{events} WHERE e.position > $1::bigint AND e.position <= $3::bigint "
+            "AND e.name = ANY ($4::text[]) ORDER BY e.position LIMIT $2::integer"
         )
+        self.select_named_and_head = (
+            f"SELECT e.*, h.position FROM {s}.diptych_head h "
+            f"LEFT JOIN LATERAL ({self.select_named}) e ON true ORDER BY e.position"
+        )
+        """The events, each with the head of the log beside it; one row without an event if there is
+        none."""
         self.select_stream = (
             f"{events} WHERE tenant = $1::text AND stream = $2::text AND version > $3::bigint "
             "AND position > $4::bigint ORDER BY version LIMIT $5::integer"
