@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
@@ -15,7 +17,7 @@ import pytest
 
 from tests.servers.databases import Databases
 from tests.servers.guard import working_in
-from tests.servers.postgres import PROGRAMS, Postgres
+from tests.servers.postgres import PROGRAMS, WHEEL, Postgres
 
 ROOT = Path(__file__).parents[2]
 MAKE = "CREATE TABLE kept (number int PRIMARY KEY); INSERT INTO kept VALUES (1), (2)"
@@ -123,6 +125,24 @@ async def test_every_version_of_the_wheel_runs(major: int) -> None:
     with Postgres(durable=False, major=major) as server:
         (version,) = await fetch(server.dsn(), "SHOW server_version")
         assert str(version).startswith(f"{major}.")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="whoever is not root runs the wheel's own files")
+async def test_root_runs_a_copy_where_nobody_may_not_go_to_the_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = find_spec(WHEEL)
+    assert spec is not None
+    assert spec.origin is not None
+    wheel = Path(spec.origin).parent
+    for name in (WHEEL, f"{WHEEL}.libs"):
+        (tmp_path / name).symlink_to(wheel.with_name(name))
+    tmp_path.chmod(0o700)
+    monkeypatch.syspath_prepend(tmp_path)
+    with Postgres(durable=False) as server:
+        program = Path(f"/proc/{server.pid}/exe").resolve()
+        assert program.is_relative_to(server.directory)
+        assert await fetch(server.dsn(), "SELECT 1") == [1]
 
 
 async def test_a_server_that_does_not_start_says_why() -> None:
