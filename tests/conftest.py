@@ -1,6 +1,8 @@
-"""What test files share explains a failed assertion as test files do."""
+"""What test files share explains a failed assertion as test files do; servers are fixtures."""
 
 import pytest
+
+pytest_plugins = ["tests.servers.fixtures"]
 
 pytest.register_assert_rewrite(
     "tests.contract.appending",
