@@ -134,7 +134,7 @@ async def write_group(
     execute: ExecutesStatements,
     writer: str | None = None,
     group: str | None = None,
-) -> tuple[Judge, list[Committed | BaseException], int]:
+) -> tuple[Read, Judge, list[Committed | BaseException]]:
     """Judges the commits in order and writes what may happen; the lock is held.
 
     Args:
@@ -143,7 +143,7 @@ async def write_group(
         writer: Who writes, where `group` is to be found again as the last thing written by it.
 
     Returns:
-        The judge, the answers, and `writes` as it was before.
+        What was there before, the judge, and the answers.
     """
     ledger = await Read.of(connection, sql, commits, [view.checkpoint for view in inline])
     kept: list[Kept] = [
@@ -158,7 +158,7 @@ async def write_group(
             await execute(judge.statements)
         values = written(judge, ledger.head)
         await connection.fetch(sql.write, None, writer, group, *values)
-    return judge, answers, ledger.writes
+    return ledger, judge, answers
 
 
 def written(judge: Judge, head: Position) -> tuple[list[Any], ...]:

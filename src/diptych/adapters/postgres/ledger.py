@@ -57,9 +57,9 @@ class Remembered:
         self._tips.setdefault((tenant, stream), (version, None))
 
     def take(self, judge: Judge) -> None:
-        """A group was written."""
+        """A group was judged, and written unless there was nothing to be written."""
         self.head = judge.head
-        self.writes += 1
+        self.writes += not judge.empty
         for stream, tip in judge.tips.items():
             if tip[1] is not None or stream not in self._tips:
                 self._tips[stream] = tip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -38,6 +38,10 @@ PATIENCE = 10.0
 SWEEP = 512
 """Commits between two sweeps of old outcomes, and how many outcomes one sweep looks at."""
 
+ALONE = 2
+"""Groups in a row before which nobody else has written, so that the next may go at once: a call
+that finds that somebody has waits for the lock for nothing."""
+
 MOVED = (
     pg.UniqueViolationError,
     pg.ActiveSQLTransactionError,
@@ -67,9 +71,11 @@ class Writer:
         self._connection: Connection | None = None
         self.remembered: Remembered | None = None
         """What is certain as long as nobody else writes; None where that is not known."""
+        self._alone = ALONE
+        """Groups in a row before which nobody else had written."""
         self.inline: Sequence[InlineView] = ()
         self.head: Position = 0
-        self.positions: dict[str, Position] = {}
+        self.positions: Mapping[str, Position] = {}
         self._since_sweep = 0
         self._sweep_from = ("", "")
 
@@ -129,7 +135,9 @@ class Writer:
     ) -> Answers | None:
         """In one trip, on what this process remembers; None where it must look, or has to."""
         remembered = self.remembered
-        if remembered is None or self.inline or any(_needs_more(commit) for commit in commits):
+        if remembered is None or self._alone < ALONE or self.inline:
+            return None
+        if any(_needs_more(commit) for commit in commits):
             return None
         try:
             judge, answers = judge_group(commits, lambda: Judge(remembered, remembered.head), ())
@@ -153,19 +161,18 @@ class Writer:
                 raise _Lost(error, answers) from error
             raise
         if not happened:
-            self.remembered = None
+            self._alone, self.remembered = 0, None
             return None
-        remembered.take(judge)
-        self._tell(judge)
+        self._took(remembered, judge)
         return answers
 
     async def _write_under_lock(
         self, connection: Connection, commits: Sequence[Commit], group: str
     ) -> Answers:
-        self.remembered = None
+        remembered, self.remembered = self.remembered, None
         await connection.execute(begin(self._address.lock))
         try:
-            judge, answers, writes = await write_group(
+            ledger, judge, answers = await write_group(
                 connection,
                 self._sql,
                 commits,
@@ -174,9 +181,14 @@ class Writer:
                 writer=self._id,
                 group=group,
             )
+            if remembered is None or remembered.writes != ledger.writes:
+                self._alone = 0 if remembered is not None else self._alone
+                remembered = Remembered(ledger.head, ledger.writes)
+            else:
+                self._alone += 1
             if judge.empty:
                 await connection.execute("ROLLBACK")
-                self._remember(judge, writes)
+                self._took(remembered, judge)
                 return answers
         except BaseException:
             with suppress(*ERRORS):
@@ -190,8 +202,7 @@ class Writer:
         except ERRORS as error:
             connection.terminate()
             raise _Lost(error, answers) from error
-        self._remember(judge, writes + 1)
-        self._tell(judge)
+        self._took(remembered, judge)
         return answers
 
     async def _execute(self, statements: Sequence[Any]) -> None:
@@ -199,15 +210,14 @@ class Writer:
 
         await execute(await self.connection(), statements)
 
-    def _remember(self, judge: Judge, writes: int) -> None:
-        remembered = Remembered(judge.head, writes - 1)
+    def _took(self, remembered: Remembered, judge: Judge) -> None:
+        """What a judge says is true now, and certain as long as nobody else writes."""
         remembered.take(judge)
         self.remembered = remembered
-
-    def _tell(self, judge: Judge) -> None:
         self.head = judge.head
-        for advance in judge.advances:
-            self.positions[advance.checkpoint] = advance.position
+        if judge.advances:
+            moved = {advance.checkpoint: advance.position for advance in judge.advances}
+            self.positions = {**self.positions, **moved}
 
     async def _happened(self, group: str, cause: BaseException) -> bool:
         """Whether a group was committed whose connection was lost.
