@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol, TypeVar, cast
@@ -76,7 +75,7 @@ async def connect(address: Address) -> Connection:
     return cast(Connection, connection)
 
 
-ERRORS = (pg.PostgresError, pg.InterfaceError, OSError, asyncio.TimeoutError)
+ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError, TimeoutError)
 """What asyncpg raises."""
 
 
@@ -85,9 +84,9 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(
         error,
         OSError
-        | asyncio.TimeoutError
         | pg.PostgresConnectionError
         | pg.InterfaceError
+        | pg.InternalClientError  # a connection that was ended at an unlucky moment
         | pg.AdminShutdownError
         | pg.CrashShutdownError
         | pg.CannotConnectNowError
