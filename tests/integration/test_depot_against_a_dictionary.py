@@ -10,6 +10,7 @@ At the end the file itself is judged, too, by the checker of the fault tests.
 from __future__ import annotations
 
 import asyncio
+import gc
 import tempfile
 from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -44,6 +46,10 @@ from tests.faults.depot import (
 )
 from tests.faults.depot_check import check_depot
 from tests.faults.interrupt import Act, Interrupted, fail
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The garbage collector is trying to clean up:sqlalchemy.exc.SAWarning"
+)
 
 T = TypeVar("T")
 
@@ -348,6 +354,8 @@ class Depot(RuleBasedStateMachine):
                 loop.run_until_complete(self.leave(app, engine))
                 loop.close()
             self.folder.cleanup()
+            self.dropped.clear()
+            gc.collect()  # what a user has left is complained of here, not in another test
         assert self.unhandled == []
 
 
