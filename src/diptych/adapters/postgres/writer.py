@@ -42,12 +42,7 @@ ALONE = 2
 """Groups in a row before which nobody else has written, so that the next may go at once: a call
 that finds that somebody has waits for the lock for nothing."""
 
-MOVED = (
-    pg.UniqueViolationError,
-    pg.ActiveSQLTransactionError,
-    pg.SerializationError,
-)
-"""What a call meets that remembers wrongly, or comes in another isolation level by default."""
+NEVER = -(2**62)
 
 
 class Writer:
@@ -151,8 +146,10 @@ class Writer:
             ((happened,),) = await connection.fetch(
                 self._sql.write, remembered.writes, self._id, group, *values
             )
-        except MOVED:
-            self.remembered = None
+        except pg.UniqueViolationError:  # a command id that was used before, most likely
+            return None
+        except pg.ActiveSQLTransactionError:  # by default the server begins others
+            self._alone = NEVER
             return None
         except ERRORS as error:
             self.remembered = None
@@ -182,7 +179,8 @@ class Writer:
                 group=group,
             )
             if remembered is None or remembered.writes != ledger.writes:
-                self._alone = 0 if remembered is not None else self._alone
+                if remembered is not None:
+                    self._alone = min(self._alone, 0)
                 remembered = Remembered(ledger.head, ledger.writes)
             else:
                 self._alone += 1
