@@ -130,9 +130,9 @@ def test_fresh_deletes_a_store_and_nothing_else(tmp_path: Path) -> None:
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear Ana")
     with pytest.raises(Unusable, match="no SQLite file"):
-        remove(letter)
+        remove(str(letter))
     assert letter.read_text() == "Dear Ana"
-    remove(tmp_path / "not there.db")
+    remove(str(tmp_path / "not there.db"))
 
 
 def test_the_month_is_history_and_the_next_is_on_the_books() -> None:

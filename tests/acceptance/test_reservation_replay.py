@@ -61,10 +61,10 @@ def test_a_second_run_over_the_same_store_changes_nothing(tmp_path: Path) -> Non
 
 async def test_a_slice_comes_out_as_counted_and_again_without_a_change(tmp_path: Path) -> None:
     rows = bookings(350)
-    first = await entry.measure(tmp_path / "slice.db", rows, quiet())
+    first = await entry.measure(str(tmp_path / "slice.db"), rows, quiet())
     assert first.totals == counted(rows)
     assert first.before == 0 < first.after
-    again = await entry.measure(tmp_path / "slice.db", rows, quiet())
+    again = await entry.measure(str(tmp_path / "slice.db"), rows, quiet())
     assert again.totals == first.totals
     assert again.before == again.after == first.after
 
@@ -122,4 +122,4 @@ async def test_a_difference_ends_the_command_with_status_1(
         return counted(rows[:-1])
 
     monkeypatch.setattr(entry, "counted", one_too_few)
-    assert await entry.run(tmp_path / "differs.db", 40, quiet()) == 1
+    assert await entry.run(str(tmp_path / "differs.db"), 40, quiet()) == 1

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -15,7 +14,10 @@ from reservation.entrypoints.stores import Unusable
 
 app = App(name="reservation", help="The example of diptych: two hotels' reservations.")
 
-Store = Annotated[Path, Parameter(help="The SQLite file that holds everything.")]
+Store = Annotated[
+    str,
+    Parameter(help="The SQLite file that holds everything, or postgresql://user:password@host/db."),
+]
 Positive = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
@@ -24,7 +26,7 @@ def demo(
     *,
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8000,
-    store: Store = Path("reservation-demo.db"),
+    store: Store = "reservation-demo.db",
     fresh: bool = False,
     bookings: str = "2015-07",
     pause: Annotated[float, Parameter(validator=Number(gte=0, lte=60))] = 0.7,
@@ -45,7 +47,7 @@ def demo(
 
 
 @app.command
-def replay(*, store: Store = Path("reservation-replay.db"), limit: Positive | None = None) -> int:
+def replay(*, store: Store = "reservation-replay.db", limit: Positive | None = None) -> int:
     """All real bookings in the order in which things happened, held to the oracle.
 
     The exit status is 1 if any total differs. A second run over the same store changes nothing.
@@ -59,14 +61,26 @@ def replay(*, store: Store = Path("reservation-replay.db"), limit: Positive | No
 
 
 @app.command
-def race(*, processes: Positive = 4, guests: Positive = 500, rooms: Positive = 10) -> int:
-    """Guests ask for the last rooms of one night at once, through several processes on one file.
+def race(
+    *,
+    processes: Positive = 4,
+    guests: Positive = 500,
+    rooms: Positive = 10,
+    store: Store | None = None,
+) -> int:
+    """Guests ask for the last rooms of one night at once, through several processes on one store.
 
     The exit status is 1 unless every room is given away once and everybody else is told no.
+
+    Args:
+        store: An empty one; by default a file that is thrown away.
     """
     from reservation.entrypoints import race as entry
 
-    return entry.run(processes, guests, rooms, Console())
+    async def run(console: Console) -> int:
+        return await asyncio.to_thread(entry.run, processes, guests, rooms, store, console)
+
+    return _run(run)
 
 
 def _run(command: Callable[[Console], Coroutine[Any, Any, int]]) -> int:

@@ -6,7 +6,6 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -35,7 +34,7 @@ class Demo:
 
     host: str
     port: int
-    store: Path
+    store: str
     fresh: bool
     bookings: str
     pause: float

@@ -32,16 +32,16 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Race:
-    store: Path
+    store: str
     processes: int
     guests: int
     rooms: int
 
 
-def run(processes: int, guests: int, rooms: int, console: Console) -> int:
+def run(processes: int, guests: int, rooms: int, store: str | None, console: Console) -> int:
     """The exit status: 0 when exactly the rooms were given away, and nothing was left undecided."""
     with TemporaryDirectory(prefix="reservation-race-") as folder:
-        race = Race(Path(folder) / "race.db", processes, guests, rooms)
+        race = Race(store or str(Path(folder) / "race.db"), processes, guests, rooms)
         asyncio.run(_create(race))
         started = time.perf_counter()
         told = _race(race)

@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -36,7 +35,7 @@ class Measured:
     caught_up: float
 
 
-async def run(store: Path, limit: int | None, console: Console) -> int:
+async def run(store: str, limit: int | None, console: Console) -> int:
     """The exit status: 0 when every total is the oracle's."""
     rows = bookings(limit)
     measured = await measure(store, rows, console)
@@ -52,7 +51,7 @@ async def run(store: Path, limit: int | None, console: Console) -> int:
     return 0
 
 
-async def measure(store: Path, rows: list[BookingRow], console: Console) -> Measured:
+async def measure(store: str, rows: list[BookingRow], console: Console) -> Measured:
     steps = timeline(rows)
     clock = clock_at(steps[0].day)
     async with reservations(url(store), clock=clock) as app:

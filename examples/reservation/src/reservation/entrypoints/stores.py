@@ -1,4 +1,4 @@
-"""The file that a command works on: where it is, and how it is thrown away on request."""
+"""The store that a command works on: where it is, and how it is thrown away on request."""
 
 from pathlib import Path
 
@@ -10,12 +10,16 @@ class Unusable(Exception):
     """The command cannot do what was asked; the message says why, and what to do."""
 
 
-def url(path: Path) -> str:
-    return f"sqlite:///{path}"
+def url(store: str) -> str:
+    """Of a store that was named by a file, or by its URL already."""
+    return store if "://" in store else f"sqlite:///{store}"
 
 
-def remove(path: Path) -> None:
-    """Deletes the store and what SQLite keeps beside it; refuses whatever is no SQLite file."""
+def remove(store: str) -> None:
+    """Deletes a file and what SQLite keeps beside it; refuses whatever is no SQLite file."""
+    if "://" in store:
+        raise Unusable("--fresh deletes a file, and nothing of a server: name an empty database.")
+    path = Path(store)
     if path.exists():
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
