@@ -22,7 +22,7 @@ from tests.faults.processes import ROOT, replay_line
 
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(1500 if LONG else 300),
     pytest.mark.skipif(
         importlib.util.find_spec("apsw") is None,
         reason="SKIPPED LOUDLY: no power is cut without apsw (uv run --group faults pytest)",
@@ -42,7 +42,7 @@ def run(module: str, *arguments: object) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=1400 if LONG else 280,
     )
     if done.returncode:
         raise Broken(f"{module} failed:\n{done.stderr[-2000:]}")
