@@ -85,7 +85,6 @@ class News:
 
     async def _poll_for_others(self) -> None:
         pause = SOONEST
-        self._hurried.clear()
         while self._waiters:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):

@@ -43,6 +43,7 @@ class StoreNews:
             listens, self._channel, heard=self._hear, changed=self._hurry
         )
         self._asking: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def start(self) -> None:
         """From now on, others are heard."""
@@ -51,6 +52,7 @@ class StoreNews:
 
     async def close(self) -> None:
         """Nobody waits any more; others are told what they do not know yet."""
+        self._closed = True
         if self._listener is not None:
             await self._listener.close()
         await asyncio.gather(*self._asking)
@@ -86,6 +88,8 @@ class StoreNews:
         Args:
             again: Others are told even where they know.
         """
+        if self._closed:
+            return
         task = asyncio.get_running_loop().create_task(self._ask(again))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
