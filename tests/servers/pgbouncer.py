@@ -10,6 +10,7 @@ import ctypes
 import os
 import pwd
 import random
+import re
 import shutil
 import signal
 import socket
@@ -60,12 +61,19 @@ class PgBouncer:
         """What it said."""
         return (self.directory / "log").read_text(errors="replace")
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Such as (1, 18, 0)."""
+        done = subprocess.run([str(PROGRAM), "--version"], check=True, capture_output=True, text=True)
+        found = re.search(r"PgBouncer ([\d.]+)", done.stdout)
+        assert found, done.stdout
+        return tuple(map(int, found[1].split(".")))
+
     def dsn(self, dsn: str) -> str:
         """To the same database as `dsn`, through the pooler."""
         parts = urlsplit(dsn)
         login, _, _ = parts.netloc.rpartition("@")
-        query = "&".join(filter(None, [parts.query, "statement_cache_size=0"]))
-        return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{self.port}", query=query))
+        return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{self.port}"))
 
     def start(self) -> None:
         """Answers when it takes connections."""

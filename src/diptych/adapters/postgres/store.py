@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -11,7 +12,7 @@ from typing import TypeVar
 from diptych.adapters.grouping import Answers, GroupCommitter, Pending
 from diptych.adapters.postgres import reading
 from diptych.adapters.postgres.address import Address
-from diptych.adapters.postgres.connection import ERRORS, Connection, connect, fault
+from diptych.adapters.postgres.connection import ERRORS, Connection, connect, fault, is_pooled
 from diptych.adapters.postgres.gather import Gather
 from diptych.adapters.postgres.group import InlineView
 from diptych.adapters.postgres.ledger import settled_of
@@ -54,7 +55,7 @@ class PostgresStore:
         self._waiting = waiting
         self._retention = retention
         self._own = own
-        self._listens = wake or (address if address.statement_cache else None)
+        self._wake = wake
         self._epoch = ""
         self._open: _Open | None = None
 
@@ -63,14 +64,17 @@ class PostgresStore:
         return self._epoch
 
     async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
-        connection = await connect(self.address)
+        connection = await connect(replace(self.address, statement_cache=0))
         try:
+            if not self.address.chosen and await is_pooled(connection):
+                self.address = replace(self.address, statement_cache=0)
             self._epoch = await prepare_log(connection, self.address, self.sql, context, stamps)
         except ERRORS as error:
             raise fault(error, self.address.where) from error
         finally:
             await connection.close()
-        opened = _Open(self, self._waiting, self._retention, self._listens)
+        listens = self._wake or (self.address if self.address.statement_cache else None)
+        opened = _Open(self, self._waiting, self._retention, listens)
         await opened.open()
         self._open = opened
 
