@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast
 
 import asyncpg
@@ -55,9 +56,23 @@ class Connection(Executes, Protocol):
 async def connect(address: Address) -> Connection:
     """A connection of one's own.
 
+    Where the URL leaves it open, it keeps no statements if a pooler is seen.
+
     Raises:
         StoreFault: What stands in the way, with the remedy.
     """
+    connection = await _connect(address)
+    try:
+        if address.chosen or not await is_pooled(connection):
+            return connection
+        await connection.close()
+    except ERRORS as error:
+        connection.terminate()
+        raise fault(error, address.where) from error
+    return await _connect(replace(address, statement_cache=0))
+
+
+async def _connect(address: Address) -> Connection:
     try:
         connection: Any = await asyncpg.connect(
             address.dsn,
@@ -108,8 +123,8 @@ async def know_arrays(connection: Any) -> None:
 async def is_pooled(connection: Connection) -> bool:
     """Whether a pooler stands in front: it gives a client numbers of its own, so that it can tell
     whose statement is to be cancelled."""
-    ((pid,),) = await connection.fetch("SELECT pg_backend_pid()")
-    return bool(pid != connection.get_server_pid())
+    asked = f"SELECT 1 WHERE pg_backend_pid() = {connection.get_server_pid()}"
+    return await connection.execute(asked) == "SELECT 0"
 
 
 ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError, TimeoutError)

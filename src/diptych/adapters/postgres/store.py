@@ -64,10 +64,11 @@ class PostgresStore:
         return self._epoch
 
     async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
-        connection = await connect(replace(self.address, statement_cache=0))
+        connection = await connect(self.address)
         try:
-            if not self.address.chosen and await is_pooled(connection):
-                self.address = replace(self.address, statement_cache=0)
+            if not self.address.chosen:
+                kept = 0 if await is_pooled(connection) else self.address.statement_cache
+                self.address = replace(self.address, statement_cache=kept, chosen=True)
             self._epoch = await prepare_log(connection, self.address, self.sql, context, stamps)
         except ERRORS as error:
             raise fault(error, self.address.where) from error
