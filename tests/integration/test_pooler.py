@@ -73,9 +73,7 @@ async def hammer(url: str) -> list[bytes]:
     """What two processes complained of, which used a store in all ways at once."""
     words = [sys.executable, "-c", HAMMER, url]
     workers = [
-        await asyncio.create_subprocess_exec(
-            *words, name, cwd=ROOT, stderr=asyncio.subprocess.PIPE
-        )
+        await asyncio.create_subprocess_exec(*words, name, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
         for name in ("x", "y")
     ]
     said = [(await worker.communicate())[1] for worker in workers]

@@ -52,7 +52,9 @@ def postgres(postgres_databases: Databases) -> Iterator[str]:
 def pooler(postgres_server: str) -> Iterator[PgBouncer]:
     """A pgbouncer in transaction mode before that server: two connections for each database."""
     if PROGRAM is None:
-        reason = "NOTHING IS TESTED BEHIND A POOLER: pgbouncer is missing (apt-get install pgbouncer)"
+        reason = (
+            "NOTHING IS TESTED BEHIND A POOLER: pgbouncer is missing (apt-get install pgbouncer)"
+        )
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

@@ -64,7 +64,9 @@ class PgBouncer:
     @property
     def version(self) -> tuple[int, ...]:
         """Such as (1, 18, 0)."""
-        done = subprocess.run([str(PROGRAM), "--version"], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [str(PROGRAM), "--version"], check=True, capture_output=True, text=True
+        )
         found = re.search(r"PgBouncer ([\d.]+)", done.stdout)
         assert found, done.stdout
         return tuple(map(int, found[1].split(".")))

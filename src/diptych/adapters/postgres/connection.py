@@ -92,15 +92,12 @@ async def _connect(address: Address) -> Connection:
     return cast(Connection, connection)
 
 
-ARRAYS = (
-    "SELECT "
-    + ", ".join(
-        f"NULL::{type}[]"
-        for type in (
-            *("boolean", "smallint", "integer", "bigint", "double precision", "numeric"),
-            *("text", "varchar", "bytea", "uuid", "json", "jsonb"),
-            *("date", "time", "timestamp", "timestamptz", "interval"),
-        )
+ARRAYS = "SELECT " + ", ".join(
+    f"NULL::{type}[]"
+    for type in (
+        *("boolean", "smallint", "integer", "bigint", "double precision", "numeric"),
+        *("text", "varchar", "bytea", "uuid", "json", "jsonb"),
+        *("date", "time", "timestamp", "timestamptz", "interval"),
     )
 )
 

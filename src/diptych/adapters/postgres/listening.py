@@ -29,7 +29,7 @@ class Listens(Connection, Protocol):
 
     async def add_listener(self, channel: str, callback: Callable[..., None], /) -> None: ...
 
-    def add_termination_listener(self, callback: Callable[..., None], /) -> None: ...
+    def add_termination_listener(self, callback: Callable[[Any], None], /) -> None: ...
 
 
 class Listener:
@@ -90,7 +90,11 @@ class Listener:
     async def _listen(self, connection: Listens) -> None:
         """Returns, or raises, when the connection is lost."""
         lost = asyncio.Event()
-        connection.add_termination_listener(lambda _: lost.set())
+
+        def end(_: Any) -> None:
+            lost.set()
+
+        connection.add_termination_listener(end)
         await connection.add_listener(self._channel, self._take)
         self._changed()
         while True:

@@ -39,9 +39,9 @@ class StoreNews:
         self._channel = channel_of(epoch)
         self._news: dict[str, News] = {LOG: News(head)}
         self._notifier = Notifier(self._send)
-        self._listener = listens and Listener(
-            listens, self._channel, heard=self._hear, changed=self._hurry
-        )
+        self._listener: Listener | None = None
+        if listens is not None:
+            self._listener = Listener(listens, self._channel, heard=self._hear, changed=self._hurry)
         self._asking: set[asyncio.Task[None]] = set()
         self._closed = False
 
