@@ -21,10 +21,17 @@ class News:
 
     Args:
         head: Asks the store where it is.
+        say: Says to other processes that this one has moved it, where they can hear it.
     """
 
-    def __init__(self, head: Callable[[], Awaitable[Position]]) -> None:
+    def __init__(
+        self,
+        head: Callable[[], Awaitable[Position]],
+        *,
+        say: Callable[[Position], None] | None = None,
+    ) -> None:
         self._ask = head
+        self._say = say
         self._head: Position = 0
         self._calm = False
         self._hurried = asyncio.Event()
@@ -53,6 +60,12 @@ class News:
         for after, future in waiting:
             if after < head and not future.done():
                 future.set_result(None)
+
+    def move(self, head: Position) -> None:
+        """This process has moved it here."""
+        self.tell(head)
+        if self._say is not None:
+            self._say(head)
 
     def hear(self, head: Position) -> None:
         """Another process says so: it will say so the next time, and polls need not be quick."""

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
-from diptych.adapters.postgres.address import SCHEMES, address, hidden
+from diptych.adapters.postgres.address import SCHEMES, address
 from diptych.errors import WiringError
 from diptych.log.inspection import Inspection
 from diptych.log.pauses import Pausing
@@ -46,14 +46,17 @@ def refuse_wake_dsn(url: str, dsn: str) -> None:
         url: Of its store.
 
     Raises:
-        WiringError: The store is no PostgreSQL, or the other one is not.
+        WiringError: The store is no PostgreSQL, or `dsn` is none.
     """
-    for one in (url, dsn):
-        if one.partition("://")[0] not in SCHEMES:
-            raise WiringError(
-                f"wake_dsn= names the server of a store on PostgreSQL; {hidden(one)!r} is none. Leave "
-                "it out, or use store='postgresql://…'."
-            )
+    if url.partition("://")[0] not in SCHEMES:
+        raise WiringError(
+            f"wake_dsn= is for a store on PostgreSQL, which {url!r} is not. Leave it out."
+        )
+    if dsn.partition("://")[0] not in SCHEMES:
+        raise WiringError(
+            "wake_dsn= names no PostgreSQL. Write it as "
+            "'postgresql://user:password@host:5432/database', or leave it out."
+        )
     address(dsn)
 
 

@@ -61,18 +61,18 @@ def address(url: str) -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise WiringError(f"store {hidden(url)!r}: {error}. {_REMEDY}") from error
+        raise WiringError(f"store {_hidden(url)!r}: {error}. {_REMEDY}") from error
     given: Mapping[str, str] = dict(parse_qsl(parts.query, keep_blank_values=True))
     schema = given.get("schema", "public")
     if not _SCHEMA.fullmatch(schema):
         raise WiringError(
-            f"store {hidden(url)!r}: schema={schema!r} is no plain name. Use lower-case letters, "
+            f"store {_hidden(url)!r}: schema={schema!r} is no plain name. Use lower-case letters, "
             "digits and '_', such as schema=orders."
         )
     size = given.get("statement_cache_size", "100")
     if not size.isdecimal():
         raise WiringError(
-            f"store {hidden(url)!r}: statement_cache_size={size!r} is no number. Use 0 behind a "
+            f"store {_hidden(url)!r}: statement_cache_size={size!r} is no number. Use 0 behind a "
             "pooler in transaction mode, or leave it out."
         )
     rest = urlencode([pair for pair in given.items() if pair[0] not in _OURS])
@@ -87,6 +87,6 @@ def address(url: str) -> Address:
 _REMEDY = "Write it as 'postgresql://user:password@host:5432/database'."
 
 
-def hidden(url: str) -> str:
+def _hidden(url: str) -> str:
     """Without the password, however malformed the rest is."""
     return re.sub(r"://([^:/@]*):[^@]*@", lambda found: f"://{quote(found[1])}:…@", url)

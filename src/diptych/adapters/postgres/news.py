@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from diptych.adapters.news import News
 from diptych.adapters.postgres.address import Address
@@ -37,8 +38,9 @@ class StoreNews:
         self._pool = pool
         self._head = head
         self._channel = channel_of(epoch)
-        self._news: dict[str, News] = {LOG: News(head)}
         self._notifier = Notifier(self._send)
+        self._news: dict[str, News] = {}
+        self._log = self.of(LOG, head)
         self._listener: Listener | None = None
         if listens is not None:
             self._listener = Listener(listens, self._channel, heard=self._hear, changed=self._hurry)
@@ -66,21 +68,16 @@ class StoreNews:
         Args:
             ask: Asks the store where it is.
         """
-        return self._news.setdefault(checkpoint, News(ask))
-
-    def moved(self, checkpoint: str, position: Position) -> None:
-        """This process has moved it."""
-        if checkpoint in self._news:
-            self._news[checkpoint].tell(position)
-        self._notifier.say(checkpoint, position)
+        news = self._news[checkpoint] = News(ask, say=partial(self._notifier.say, checkpoint))
+        return news
 
     async def wait(self, after: Position) -> None:
         """Returns when the head of the log is beyond `after`."""
-        await self._news[LOG].wait(after)
+        await self._log.wait(after)
 
     def tell(self, head: Position) -> None:
         """This process has moved the log."""
-        self.moved(LOG, head)
+        self._log.move(head)
 
     def nudge(self, *, again: bool = False) -> None:
         """This process may have moved the log, on a connection that is not the store's.
@@ -97,7 +94,7 @@ class StoreNews:
     async def _ask(self, again: bool) -> None:
         with suppress(Fault):  # polls ask again
             head = await self._head()
-            self._news[LOG].tell(head)
+            self._log.tell(head)
             self._notifier.say(LOG, head, again=again)
 
     async def _send(self, payloads: Sequence[str]) -> None:
