@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
-from diptych.adapters.opening import refuse_unknown
+from diptych.adapters.opening import refuse_unknown, refuse_wake_dsn
 from diptych.adapters.system import SystemChance, SystemClock, UuidV7
 from diptych.errors import Fault, ForeignStore, JoinFailed, NestedCall, NotOpen, NotSettled, Refused
 from diptych.log.upcast import Upcast
@@ -51,7 +51,10 @@ class App:
     Args:
         name: Of the context; stamped on the store by the first app that opens it.
         store: ``sqlite:///file.db`` (relative), ``sqlite:////absolute/file.db``; ``sqlite://`` for
-            SQLite in memory, or ``memory://`` for a log in Python, both gone when the app is left.
+            SQLite in memory, or ``memory://`` for a log in Python, both gone when the app is left;
+            ``postgresql://user:password@host:5432/database``.
+        wake_dsn: On PostgreSQL behind a pooler in transaction mode: the server itself, where other
+            processes' commits are announced. Without it they are polled for.
         write: Models, each with the commands it decides.
         read: Views.
         answer: Functions `async def answer(query, views)`.
@@ -75,6 +78,7 @@ class App:
         name: str,
         *,
         store: str = "memory://",
+        wake_dsn: str | None = None,
         write: Sequence[WriteModel] = (),
         read: Sequence[ReadModel] = (),
         answer: Sequence[Answerer] = (),
@@ -92,10 +96,13 @@ class App:
     ) -> None:
         self.name = name
         self.store = store
+        self._wake_dsn = wake_dsn
         self._limits = limits or Limits()
         self._ports = Ports(clock or SystemClock(), ids or UuidV7(), chance or SystemChance())
         self._provide: Provide = dict(provide or {})
         refuse_unknown(store)
+        if wake_dsn is not None:
+            refuse_wake_dsn(store, wake_dsn)
         own = Part(
             write=write,
             read=read,
@@ -120,7 +127,12 @@ class App:
 
     def _run(self) -> Running:
         return Running(
-            self.wiring, self.store, ports=self._ports, limits=self._limits, provide=self._provide
+            self.wiring,
+            self.store,
+            ports=self._ports,
+            limits=self._limits,
+            provide=self._provide,
+            wake_dsn=self._wake_dsn,
         )
 
     async def __aenter__(self) -> Self:

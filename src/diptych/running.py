@@ -70,13 +70,21 @@ class Running:
 
     Args:
         url: Of the store.
+        wake_dsn: Of the server itself, where `url` is a pooler's.
 
     Raises:
         WiringError: The store cannot do what the wiring needs.
     """
 
     def __init__(
-        self, wiring: Wiring, url: str, *, ports: Ports, limits: Limits, provide: Provide
+        self,
+        wiring: Wiring,
+        url: str,
+        *,
+        ports: Ports,
+        limits: Limits,
+        provide: Provide,
+        wake_dsn: str | None = None,
     ) -> None:
         self._wiring = wiring
         self._provide = provide
@@ -88,6 +96,7 @@ class Running:
             waiting=limits.waiting,
             retention=limits.retention,
             own={name for metadata in wiring.tables for name in metadata.tables},
+            wake_dsn=wake_dsn,
         )
         self.store: Store = store
         _refuse_unlent(wiring, store, url)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers.databases import Databases
+from tests.servers.pgbouncer import PROGRAM, PgBouncer
 from tests.servers.postgres import Postgres
 
 
@@ -45,3 +46,23 @@ def postgres(postgres_databases: Databases) -> Iterator[str]:
     dsn = postgres_databases.new()
     yield dsn
     postgres_databases.drop(dsn)
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres_server: str) -> Iterator[PgBouncer]:
+    """A pgbouncer in transaction mode before that server: two connections for each database."""
+    if PROGRAM is None:
+        reason = (
+            "NOTHING IS TESTED BEHIND A POOLER: pgbouncer is missing (apt-get install pgbouncer)"
+        )
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with PgBouncer(postgres_server, connections=2) as pooler:
+        yield pooler
+
+
+@pytest.fixture
+def pooled(pooler: PgBouncer, postgres: str) -> str:
+    """The DSN of a database that only this test has, through the pooler."""
+    return pooler.dsn(postgres)

@@ -1,4 +1,4 @@
-"""Who waits for news of a log is woken by this process's commits, and polls for the others'."""
+"""Who waits for news is woken by this process, by word of another one, or by a poll."""
 
 from __future__ import annotations
 
@@ -11,26 +11,37 @@ from diptych.message import Position
 
 SOONEST = 0.01
 LATEST = 0.1
-"""Seconds between two polls: soon after news, later while nothing happens."""
+CALMEST = 2.0
+"""Seconds between two polls: soon after news, later while nothing happens; much later where the
+last news came by word of another process, so that the next are expected that way."""
 
 
 class News:
-    """Wakes those who wait for the head to move.
+    """Wakes those who wait for a position to move.
 
     Args:
-        head: Asks the store for its head.
+        head: Asks the store where it is.
+        say: Says to other processes that this one has moved it, where they can hear it.
     """
 
-    def __init__(self, head: Callable[[], Awaitable[Position]]) -> None:
+    def __init__(
+        self,
+        head: Callable[[], Awaitable[Position]],
+        *,
+        say: Callable[[Position], None] | None = None,
+    ) -> None:
         self._ask = head
+        self._say = say
         self._head: Position = 0
+        self._calm = False
+        self._hurried = asyncio.Event()
         self._waiters: list[tuple[Position, asyncio.Future[None]]] = []
         self._poll: asyncio.Task[None] | None = None
         self._nudging: asyncio.Task[None] | None = None
         self._closed = False
 
     async def wait(self, after: Position) -> None:
-        """Returns when the head is beyond `after`."""
+        """Returns when the position is beyond `after`."""
         if self._head > after or self._closed:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -40,7 +51,7 @@ class News:
         await future
 
     def tell(self, head: Position) -> None:
-        """The head is (at least) here."""
+        """It is (at least) here."""
         if head <= self._head:
             return
         self._head = head
@@ -50,8 +61,24 @@ class News:
             if after < head and not future.done():
                 future.set_result(None)
 
+    def move(self, head: Position) -> None:
+        """This process has moved it here."""
+        self.tell(head)
+        if self._say is not None:
+            self._say(head)
+
+    def hear(self, head: Position) -> None:
+        """Another process says so: it will say so the next time, and polls need not be quick."""
+        self._calm = True
+        self.tell(head)
+
+    def hurry(self) -> None:
+        """Others cannot be heard any more, or could not until now: asks at once, polls quickly."""
+        self._calm = False
+        self._hurried.set()
+
     def nudge(self) -> None:
-        """Somebody may have moved the head: asks at once instead of at the next poll."""
+        """Somebody may have moved it: asks at once instead of at the next poll."""
         if not self._closed and self._waiters:
             self._nudging = asyncio.get_running_loop().create_task(self._ask_once())
 
@@ -72,10 +99,17 @@ class News:
     async def _poll_for_others(self) -> None:
         pause = SOONEST
         while self._waiters:
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurried.wait()
+            self._hurried.clear()
             before = self._head
             with suppress(Fault):  # whoever reads will be told; those who wait go on waiting
-                self.tell(await self._ask())
-            pause = SOONEST if self._head != before else min(pause * 1.5, LATEST)
+                found = await self._ask()
+                if found > self._head:
+                    self._calm = False  # nobody has said so
+                    self.tell(found)
+            latest = CALMEST if self._calm else LATEST
+            pause = SOONEST if self._head != before else min(pause * 1.5, latest)
             self._waiters = [entry for entry in self._waiters if not entry[1].done()]
         self._poll = None

@@ -39,6 +39,27 @@ def refuse_unknown(url: str) -> None:
         raise WiringError(f"store {url!r}: memory has no path. Use 'memory://'.")
 
 
+def refuse_wake_dsn(url: str, dsn: str) -> None:
+    """Looks at where an app wants to be woken from.
+
+    Args:
+        url: Of its store.
+
+    Raises:
+        WiringError: The store is no PostgreSQL, or `dsn` is none.
+    """
+    if url.partition("://")[0] not in SCHEMES:
+        raise WiringError(
+            f"wake_dsn= is for a store on PostgreSQL, which {url!r} is not. Leave it out."
+        )
+    if dsn.partition("://")[0] not in SCHEMES:
+        raise WiringError(
+            "wake_dsn= names no PostgreSQL. Write it as "
+            "'postgresql://user:password@host:5432/database', or leave it out."
+        )
+    address(dsn)
+
+
 def place_of_views(url: str | None, app: str) -> str | None:
     """Where views rest that name a store: None for beside the log of the app's own store.
 
@@ -55,13 +76,20 @@ def place_of_views(url: str | None, app: str) -> str | None:
 
 
 def build_store(
-    url: str, *, reads: bool, waiting: int, retention: timedelta, own: Collection[str]
+    url: str,
+    *,
+    reads: bool,
+    waiting: int,
+    retention: timedelta,
+    own: Collection[str],
+    wake_dsn: str | None = None,
 ) -> tuple[Store, ViewStore | None]:
     """The adapters for an app's URL, not yet open; drivers load here and nowhere else.
 
     Args:
         reads: Whether there are views or answerers; without them no view store is built.
         own: Tables that the app has named: a file that has one is its own.
+        wake_dsn: Of the server itself, where a pooler stands in front.
     """
     scheme, _, path = url.partition("://")
     if scheme == "sqlite":
@@ -73,7 +101,13 @@ def build_store(
     if scheme in SCHEMES:
         from diptych.adapters.postgres.store import PostgresStore
 
-        there = PostgresStore(address(url), waiting=waiting, retention=retention, own=own)
+        there = PostgresStore(
+            address(url),
+            waiting=waiting,
+            retention=retention,
+            own=own,
+            wake=address(wake_dsn) if wake_dsn else None,
+        )
         return there, None
     from diptych.adapters.memory.store import MemoryStore
 

@@ -27,12 +27,14 @@ class Address:
         dsn: For the driver; it may hold a password.
         statement_cache: Prepared statements that a connection keeps; 0 behind a pooler that hands
             each transaction to another connection.
+        chosen: Whether the URL says how many; where it does not, a store looks for a pooler itself.
         where: For messages: without user and password.
     """
 
     dsn: str = field(repr=False)
     schema: str
     statement_cache: int
+    chosen: bool
     where: str
 
     @property
@@ -78,7 +80,8 @@ def address(url: str) -> Address:
     host = given.get("host") or parts.hostname or "localhost"
     database = parts.path.removeprefix("/") or given.get("dbname", "")
     where = f"postgresql://{host}:{port or given.get('port', 5432)}/{database}"
-    return Address(dsn, schema, int(size), where + ("" if schema == "public" else f" ({schema})"))
+    where += "" if schema == "public" else f" ({schema})"
+    return Address(dsn, schema, int(size), "statement_cache_size" in given, where)
 
 
 _REMEDY = "Write it as 'postgresql://user:password@host:5432/database'."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast
 
 import asyncpg
@@ -55,17 +56,33 @@ class Connection(Executes, Protocol):
 async def connect(address: Address) -> Connection:
     """A connection of one's own.
 
+    Where the URL leaves it open, it keeps no statements if a pooler is seen.
+
     Raises:
         StoreFault: What stands in the way, with the remedy.
     """
+    connection = await _connect(address)
     try:
-        connection = await asyncpg.connect(
+        if address.chosen or not await is_pooled(connection):
+            return connection
+        await connection.close()
+    except ERRORS as error:
+        connection.terminate()
+        raise fault(error, address.where) from error
+    return await _connect(replace(address, statement_cache=0))
+
+
+async def _connect(address: Address) -> Connection:
+    try:
+        connection: Any = await asyncpg.connect(
             address.dsn,
             timeout=CONNECTING,
             command_timeout=COMMAND,
             statement_cache_size=address.statement_cache,
             server_settings={"application_name": "diptych"},
         )
+        if not address.statement_cache:
+            await know_arrays(connection)
     except (ValueError, pg.InterfaceError, ssl.SSLError) as error:
         if isinstance(error, pg.InterfaceError) and not isinstance(error, ValueError):
             raise fault(error, address.where) from error
@@ -73,6 +90,38 @@ async def connect(address: Address) -> Connection:
     except ERRORS as error:
         raise fault(error, address.where) from error
     return cast(Connection, connection)
+
+
+ARRAYS = "SELECT " + ", ".join(
+    f"NULL::{type}[]"
+    for type in (
+        *("boolean", "smallint", "integer", "bigint", "double precision", "numeric"),
+        *("text", "varchar", "bytea", "uuid", "json", "jsonb"),
+        *("date", "time", "timestamp", "timestamptz", "interval"),
+    )
+)
+
+
+async def know_arrays(connection: Any) -> None:
+    """Behind a pooler: lets the driver look up the types that it does not know.
+
+    It does so once for each connection, and changes a setting of the session meanwhile; in a
+    transaction that is taken back, nothing of it is left to whoever gets the server's next.
+    """
+    try:
+        await connection.execute("BEGIN")
+        await connection.fetch(ARRAYS)
+        await connection.execute("ROLLBACK")
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def is_pooled(connection: Connection) -> bool:
+    """Whether a pooler stands in front: it gives a client numbers of its own, so that it can tell
+    whose statement is to be cancelled."""
+    asked = f"SELECT 1 WHERE pg_backend_pid() = {connection.get_server_pid()}"
+    return await connection.execute(asked) == "SELECT 0"
 
 
 ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError, TimeoutError)
@@ -107,7 +156,9 @@ def is_fault(error: BaseException) -> bool:
         | pg.LockNotAvailableError
         | pg.ReadOnlySQLTransactionError
         | pg.InsufficientPrivilegeError
-        | pg.DeadlockDetectedError,
+        | pg.DeadlockDetectedError
+        | pg.InvalidSQLStatementNameError
+        | pg.DuplicatePreparedStatementError,
     )
 
 
@@ -131,6 +182,9 @@ def fault(error: BaseException, where: str) -> StoreFault:
         case pg.InsufficientPrivilegeError():
             remedy = "Grant it to the user in the store's URL, or let `diptych migrate` run as one "
             remedy += "who may."
+        case pg.InvalidSQLStatementNameError() | pg.DuplicatePreparedStatementError():
+            remedy = "A pooler in transaction mode stands in front, which keeps no statements: use "
+            remedy += "statement_cache_size=0 in the store's URL, or leave it out."
         case pg.DiskFullError():
             return StoreFull(
                 f"{where}: {said}; nothing was written. Make room, then send the command again."

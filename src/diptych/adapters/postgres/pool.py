@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import asyncpg
+from asyncpg.exceptions import DataError
 
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import (
@@ -16,6 +17,7 @@ from diptych.adapters.postgres.connection import (
     Connection,
     fault,
     is_lost,
+    know_arrays,
 )
 
 T = TypeVar("T")
@@ -50,6 +52,7 @@ class Pool:
                 command_timeout=COMMAND,
                 statement_cache_size=self._address.statement_cache,
                 server_settings={"application_name": "diptych"},
+                init=None if self._address.statement_cache else know_arrays,
                 reset=_leave,
             )
         except ERRORS as error:
@@ -68,6 +71,11 @@ class Pool:
         connection = await pool.acquire()
         try:
             yield cast(Connection, connection)
+        except DataError:
+            # A value that the driver itself refuses leaves a statement half sent, for which a pooler
+            # would hold a connection to the server.
+            connection.terminate()
+            raise
         finally:
             await pool.release(connection)
 

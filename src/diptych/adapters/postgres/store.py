@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
 from diptych.adapters.grouping import Answers, GroupCommitter, Pending
-from diptych.adapters.news import News
 from diptych.adapters.postgres import reading
 from diptych.adapters.postgres.address import Address
-from diptych.adapters.postgres.connection import ERRORS, Connection, connect, fault
+from diptych.adapters.postgres.connection import ERRORS, Connection, connect, fault, is_pooled
 from diptych.adapters.postgres.gather import Gather
 from diptych.adapters.postgres.group import InlineView
 from diptych.adapters.postgres.ledger import settled_of
+from diptych.adapters.postgres.news import StoreNews
 from diptych.adapters.postgres.pool import Pool
 from diptych.adapters.postgres.preparing import prepare_log
 from diptych.adapters.postgres.reading import PageRequest, TaggedRequest
@@ -37,6 +38,7 @@ class PostgresStore:
         waiting: Commits that may wait.
         retention: For how long outcomes are kept at least.
         own: Tables that the app has named.
+        wake: Of the same server, where a pooler stands in front of `address`.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class PostgresStore:
         waiting: int,
         retention: timedelta = timedelta(hours=24),
         own: Collection[str] = (),
+        wake: Address | None = None,
     ) -> None:
         self.address = address
         self.sql = statements(address.schema)
         self._waiting = waiting
         self._retention = retention
         self._own = own
+        self._wake = wake
         self._epoch = ""
         self._open: _Open | None = None
 
@@ -62,12 +66,16 @@ class PostgresStore:
     async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
         connection = await connect(self.address)
         try:
+            if not self.address.chosen:
+                kept = 0 if await is_pooled(connection) else self.address.statement_cache
+                self.address = replace(self.address, statement_cache=kept, chosen=True)
             self._epoch = await prepare_log(connection, self.address, self.sql, context, stamps)
         except ERRORS as error:
             raise fault(error, self.address.where) from error
         finally:
             await connection.close()
-        opened = _Open(self, self._waiting, self._retention)
+        listens = self._wake or (self.address if self.address.statement_cache else None)
+        opened = _Open(self, self._waiting, self._retention, listens)
         await opened.open()
         self._open = opened
 
@@ -114,6 +122,11 @@ class PostgresStore:
     async def wait_for_news(self, after: Position) -> None:
         await self._opened.news.wait(after)
 
+    @property
+    def news(self) -> StoreNews:
+        """What moves here, by this process and by others."""
+        return self._opened.news
+
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Runs `work` in a transaction of its own (the tables of views)."""
         return await self._opened.transact(work)
@@ -140,7 +153,9 @@ class PostgresStore:
 class _Open:
     """What an open store holds."""
 
-    def __init__(self, store: PostgresStore, waiting: int, retention: timedelta) -> None:
+    def __init__(
+        self, store: PostgresStore, waiting: int, retention: timedelta, listens: Address | None
+    ) -> None:
         self._address = store.address
         self._sql = store.sql
         self._loop = asyncio.get_running_loop()
@@ -154,7 +169,7 @@ class _Open:
             )
         )
         self.committer = GroupCommitter(self._write, waiting=waiting)
-        self.news = News(self.head)
+        self.news = StoreNews(self.pool, self.head, epoch=store.epoch, listens=listens)
         self._writing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -164,6 +179,7 @@ class _Open:
         except BaseException:
             await self.pool.close()
             raise
+        self.news.start()
 
     def _write(self, group: list[Pending]) -> None:
         self._writing = self._loop.create_task(self._carry_out(group))
@@ -217,6 +233,6 @@ class _Open:
 
     async def close(self) -> None:
         await self.committer.close()
-        self.news.close()
+        await self.news.close()
         await self.writer.close()
         await self.pool.close()

@@ -123,6 +123,8 @@ class Writer:
                 raise _Lost(error, None) from error
             if is_fault(error):
                 raise fault(error, self._address.where) from error
+            if isinstance(error, pg.DataError):
+                connection.terminate()  # see Pool.lend
             raise
 
     async def _write_at_once(
