@@ -1,0 +1,134 @@
+"""What is done to a proof meanwhile: connections ended, processes stopped, a transaction elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from diptych.adapters.postgres.connection import ERRORS, Connection
+from diptych.errors import StoreFault
+from diptych.ops.prove.looking import head
+from diptych.ops.prove.plan import Plan
+from diptych.ops.prove.server import Server, lock_of
+
+PROBE = 0.02
+"""Seconds between two plain looks at where the log ends."""
+
+_END_ONE_WITH_THE_LOCK = """
+SELECT pg_terminate_backend(pid) FROM (
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND classid = $1::bigint::oid AND objid = $2::bigint::oid
+    ORDER BY random() LIMIT 1) one
+"""
+"""One that has the store's lock, or waits for it."""
+
+_END_ONE_THAT_WRITES = """
+SELECT pg_terminate_backend(pid) FROM (
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+        AND pid <> pg_backend_pid()
+        AND (position($1::text || '.diptych_write' IN query) > 0
+            OR position($1::text || '.prove_rows' IN query) > 0)
+        AND coalesce(xact_start > now() - interval '1 second', true)
+    ORDER BY random() LIMIT 1) one
+"""
+"""One that has just written, or is about to; not the transaction that is held open."""
+
+
+class Disturbances:
+    """Runs beside the writers.
+
+    Args:
+        pids: Of the writing processes, by number.
+
+    Attributes:
+        probes: When a plain query had found the log at which position.
+        lag: Seconds that this machine let this idle program wait at most.
+        ended: Connections.
+        stopped: Processes.
+        elsewhere: The other database in which a transaction was open.
+    """
+
+    def __init__(self, plan: Plan, server: Server, pids: Mapping[int, int]) -> None:
+        self._plan = plan
+        self._server = server
+        self._pids = pids
+        self.probes: list[tuple[float, int]] = []
+        self.lag = 0.0
+        self.ended = 0
+        self.stopped = 0
+        self.elsewhere: str | None = None
+        self._calm = asyncio.Event()
+        """Not while a process is stopped: ending its connection would help the others."""
+        self._calm.set()
+
+    async def probe(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            with suppress(StoreFault, *ERRORS):
+                connection = await self._server.connect()
+                try:
+                    while True:
+                        position = await head(connection, self._plan.schema)
+                        self.probes.append((time.monotonic(), position))
+                        asked = time.monotonic()
+                        await asyncio.sleep(PROBE)
+                        self.lag = max(self.lag, time.monotonic() - asked - PROBE)
+                finally:
+                    connection.terminate()
+            await asyncio.sleep(0.1)
+
+    async def end_connections(self) -> None:
+        """Until it is cancelled."""
+        chance = random.Random(self._plan.seed)
+        lock = lock_of(self._server.address)
+        while True:
+            with suppress(StoreFault, *ERRORS):
+                connection = await self._server.connect()
+                try:
+                    while True:
+                        await asyncio.sleep(0.2 + chance.random() * 0.6)
+                        await self._calm.wait()
+                        rows = await connection.fetch(_END_ONE_WITH_THE_LOCK, *lock)
+                        if not rows or chance.random() < 0.5:
+                            rows = await connection.fetch(_END_ONE_THAT_WRITES, self._plan.schema)
+                        self.ended += len(rows)
+                finally:
+                    connection.terminate()
+            await asyncio.sleep(0.1)
+
+    async def wake_stopped(self) -> None:
+        """Lets each go on that stopped itself, after a while; until it is cancelled."""
+        waiting = dict(self._pids)
+        while True:
+            for number, pid in [*waiting.items()]:
+                if self._plan.stopped(number).exists():
+                    del waiting[number]
+                    self.stopped += 1
+                    self._calm.clear()
+                    await asyncio.sleep(self._plan.stop)
+                    os.kill(pid, signal.SIGCONT)
+                    self._calm.set()
+            await asyncio.sleep(0.02)
+
+    async def hold_elsewhere(self) -> None:
+        """Keeps a transaction that writes open in another database, until it is cancelled."""
+        held: Connection | None = None
+        for database in self._server.others:
+            with suppress(*ERRORS):
+                held = await self._server.elsewhere(database)
+                await held.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
+                # it counts as one that writes from here on, without a table to write to
+                await held.fetch("SELECT pg_current_xact_id()")
+                self.elsewhere = database
+                break
+        if held is not None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                held.terminate()
