@@ -197,6 +197,20 @@ def check_rows(
     ]
 
 
+def check_counters(counters: Mapping[str, int], stored: Sequence[Stored]) -> list[Violation]:
+    """Whether each row that is a state says how many events made it: those of `counter:key`."""
+    there = Counter(
+        event.stream.removeprefix("counter:")
+        for event in stored
+        if event.stream.startswith("counter:")
+    )
+    return [
+        Violation("event without row", f"counter {key} says {said}, the log has {there[key]}")
+        for key in sorted({*counters, *there})
+        if (said := counters.get(key, 0)) != there[key]
+    ]
+
+
 def longest_wait(
     calls: Iterable[Call], stops: Mapping[int, Sequence[tuple[float, float]]], end: float
 ) -> tuple[float, str]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 
 from diptych.adapters.postgres.connection import ERRORS, Connection
@@ -43,9 +40,6 @@ SELECT pg_terminate_backend(pid) FROM (
 class Disturbances:
     """Runs beside the writers.
 
-    Args:
-        pids: Of the writing processes, by number.
-
     Attributes:
         probes: When a plain query had found the log at which position.
         lag: Seconds that this machine let this idle program wait at most.
@@ -54,10 +48,9 @@ class Disturbances:
         elsewhere: The other database in which a transaction was open.
     """
 
-    def __init__(self, plan: Plan, server: Server, pids: Mapping[int, int]) -> None:
+    def __init__(self, plan: Plan, server: Server) -> None:
         self._plan = plan
         self._server = server
-        self._pids = pids
         self.probes: list[tuple[float, int]] = []
         self.lag = 0.0
         self.ended = 0
@@ -102,17 +95,16 @@ class Disturbances:
                     connection.terminate()
             await asyncio.sleep(0.1)
 
-    async def wake_stopped(self) -> None:
-        """Lets each go on that stopped itself, after a while; until it is cancelled."""
-        waiting = dict(self._pids)
+    async def watch_stopped(self) -> None:
+        """Lets connections alone while a process is stopped; until it is cancelled."""
+        running = {*range(self._plan.processes)}
         while True:
-            for number, pid in [*waiting.items()]:
+            for number in [*running]:
                 if self._plan.stopped(number).exists():
-                    del waiting[number]
+                    running.remove(number)
                     self.stopped += 1
                     self._calm.clear()
                     await asyncio.sleep(self._plan.stop)
-                    os.kill(pid, signal.SIGCONT)
                     self._calm.set()
             await asyncio.sleep(0.02)
 

@@ -3,10 +3,8 @@ password."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 EVENTS = ("events", "boundary", "bulk")
@@ -52,6 +50,11 @@ class Plan(Struct, frozen=True, kw_only=True):
         """The file that all wait for, so that they begin together."""
         return Path(self.folder) / "go"
 
+    @property
+    def errors(self) -> Path:
+        """What the processes say where they cannot go on."""
+        return Path(self.folder) / "errors"
+
     def stopped(self, process: int) -> Path:
         """The file by which a process says that it is about to be stopped."""
         return Path(self.folder) / f"stopped-{process}"
@@ -70,13 +73,3 @@ class Task(Struct, frozen=True, kw_only=True):
 
     plan: Plan
     number: int
-
-
-def send(task: Task) -> bytes:
-    """For the standard input of the process."""
-    return msgspec.json.encode(task)
-
-
-def receive() -> Task:
-    """From standard input."""
-    return msgspec.json.decode(sys.stdin.buffer.read(), type=Task)

@@ -6,8 +6,9 @@ import asyncio
 import time
 
 from diptych.errors import StoreFault
+from diptych.ops.prove.child import carry_out
 from diptych.ops.prove.notes import Notes
-from diptych.ops.prove.plan import Task, receive
+from diptych.ops.prove.plan import Task
 from diptych.ops.prove.workload import Tables, build
 
 
@@ -38,4 +39,4 @@ async def follow(task: Task) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(follow(receive()))
+    carry_out(follow)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -108,13 +109,6 @@ class Handle:
     pause: float = 0.0
 
 
-class Counter:
-    """A row of a state-stored model."""
-
-    key: str
-    count: int
-
-
 def decide_note(command: Note, count: int) -> list[Noted]:
     """As many events as there are lines."""
     _give_up(command)
@@ -177,7 +171,9 @@ class Tables:
             Column("key", String, primary_key=True),
             Column("count", BigInteger, nullable=False),
         )
-        registry(metadata=self.metadata).map_imperatively(Counter, counters)
+        # a class of its own: one is mapped to one table, and each proof has another schema
+        self.counter: type[Any] = type("Counter", (), {})
+        registry(metadata=self.metadata).map_imperatively(self.counter, counters)
 
     async def write(self, session: AsyncSession, call: str, path: str) -> None:
         """A row, before the events."""
@@ -191,13 +187,17 @@ def build(plan: Plan, tables: Tables) -> App:
         Boundary(
             "link",
             Decider(0, decide_link, evolve_link),
-            reads=lambda command: [f"key:{command.key}", f"key:{command.other}"],
-            tags=lambda event: [f"key:{event.key}", f"key:{event.other}"],
+            reads=_tags,
+            tags=_tags,
             key="key",
         ),
     ]
     if "state" in plan.paths:
-        rows = Rows(Counter, to_state=lambda row: row.count, to_row=_to_row)
+        rows: Rows[int, Any] = Rows(
+            tables.counter,
+            to_state=lambda row: row.count,
+            to_row=lambda key, count: tables.counter(key=key, count=count),
+        )
         models.append(
             StateStored("counter", Decider(0, decide_count, evolve_count), key="key", rows=rows)
         )
@@ -216,7 +216,5 @@ def build(plan: Plan, tables: Tables) -> App:
     )
 
 
-def _to_row(key: str, count: int) -> Counter:
-    row = Counter()
-    row.key, row.count = key, count
-    return row
+def _tags(message: Link | Linked) -> list[str]:
+    return [f"key:{message.key}", f"key:{message.other}"]

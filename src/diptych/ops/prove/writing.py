@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,8 +19,9 @@ from diptych.adapters.postgres.address import address
 from diptych.app import App
 from diptych.errors import CommitUnknown, Refused, StoreFault
 from diptych.message import Receipt
+from diptych.ops.prove.child import carry_out
 from diptych.ops.prove.notes import Notes
-from diptych.ops.prove.plan import Task, receive
+from diptych.ops.prove.plan import Task
 from diptych.ops.prove.workload import (
     KEYS,
     Count,
@@ -64,7 +66,7 @@ class Stop:
 
     def watch(self) -> None:
         """Looks at what this process tells the driver to do: SQLAlchemy's work and the engine's."""
-        if self._due is None:
+        if self._due is None or not hasattr(signal, "SIGSTOP"):
             return
         driver: Any = asyncpg.Connection
         fetch, execute = driver.fetch, driver.execute
@@ -87,9 +89,12 @@ class Stop:
         if self._due is None or time.monotonic() < self.began + self._due:
             return
         self._due = None
+        plan, own = self._task.plan, os.getpid()
+        waking = subprocess.Popen(["sh", "-c", f"sleep {plan.stop}; kill -CONT {own}"])
         self._notes.say({"stopped": time.monotonic()})
-        self._task.plan.stopped(self._task.number).touch()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        plan.stopped(self._task.number).touch()
+        os.kill(own, signal.SIGSTOP)
+        waking.wait()
         self._notes.say({"woke": time.monotonic()})
 
 
@@ -188,12 +193,14 @@ class Writers:
         for _ in range(TRIES):
             try:
                 return await self._app.execute(command, id=id)
-            except StoreFault as error:
-                if isinstance(error, CommitUnknown):
-                    unknown = error
-                failed = error
-                await asyncio.sleep(0.1)
-        raise unknown or failed
+            except CommitUnknown as error:
+                unknown = error
+            except StoreFault:
+                pass
+            await asyncio.sleep(0.1)
+        if unknown is not None:
+            raise unknown
+        return await self._app.execute(command, id=id)
 
     async def _join(self, id: str, key: str, lines: int, give_up: bool, pause: float) -> Receipt:
         """A transaction of the user's own: rows, time, events; and COMMIT, or not."""
@@ -257,4 +264,4 @@ async def work(task: Task) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(receive()))
+    carry_out(work)
