@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from diptych.ops.prove import looking
+from diptych.ops.prove import looking, workload
 from diptych.ops.prove.checking import (
     Call,
     Violation,
@@ -23,7 +23,6 @@ from diptych.ops.prove.disturbing import Disturbances
 from diptych.ops.prove.plan import EVENTS, ROWS, Plan
 from diptych.ops.prove.proof import READER_STALL, SHOWN, WRITER_STALL, Broken, Proof, Written
 from diptych.ops.prove.server import Server
-from diptych.ops.prove.workload import COUNTERS_TABLE, ROWS_TABLE
 
 
 async def judge(begun: Proof, plan: Plan, server: Server, disturbances: Disturbances) -> Proof:
@@ -36,8 +35,8 @@ async def judge(begun: Proof, plan: Plan, server: Server, disturbances: Disturba
         rows: list[str] = []
         counters: Mapping[str, int] = {}
         if set(ROWS) & set(plan.paths):
-            rows = await looking.rows(connection, f"{own}.{ROWS_TABLE}")
-            counters = await looking.counters(connection, f"{own}.{COUNTERS_TABLE}")
+            rows = await looking.rows(connection, f"{own}.{workload.Row.__tablename__}")
+            counters = await looking.counters(connection, f"{own}.{workload.Counter.__tablename__}")
     finally:
         await connection.close(timeout=2)
     files = {number: plan.written(number) for number in range(plan.processes)}

@@ -22,7 +22,7 @@ from diptych.ops.prove.notes import last
 from diptych.ops.prove.plan import EVENTS, Plan, Task
 from diptych.ops.prove.proof import Proof
 from diptych.ops.prove.server import Server, look
-from diptych.ops.prove.workload import Tables, build
+from diptych.ops.prove.workload import build
 
 STARTING = 60.0
 """Seconds that the processes may take until all have opened the store."""
@@ -79,7 +79,7 @@ async def prove(
         running = replace(begun, state="running")
         verdict = begun
         async with server.schema():
-            async with build(plan, Tables(plan.schema)):
+            async with build(plan):
                 pass  # the tables are there before the processes come
             run = Run(plan, server)
             async with run.processes():

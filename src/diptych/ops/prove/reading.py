@@ -9,13 +9,13 @@ from diptych.errors import StoreFault
 from diptych.ops.prove.child import carry_out
 from diptych.ops.prove.notes import Notes
 from diptych.ops.prove.plan import Task
-from diptych.ops.prove.workload import Tables, build
+from diptych.ops.prove.workload import build
 
 
 async def follow(task: Task) -> None:
     """Goes on until the process is ended."""
     notes = Notes(task.plan.read(task.number))
-    async with build(task.plan, Tables(task.plan.schema)) as app:
+    async with build(task.plan) as app:
         notes.say({"open": True})
         after = 0
         while True:

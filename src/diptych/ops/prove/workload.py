@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import BigInteger, Column, MetaData, String, Table, insert, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import registry
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from diptych.app import App
 from diptych.errors import Refused
@@ -21,11 +20,28 @@ from diptych.write.state_stored import Rows, StateStored
 
 CONTEXT = "diptych-prove"
 
-ROWS_TABLE = "prove_rows"
-COUNTERS_TABLE = "prove_counters"
-
 KEYS = ("1", "2")
 """Few, so that writers meet: two streams each of events, boundary, state and handlers."""
+
+
+class Base(DeclarativeBase):
+    """The tables of the user's part; they are in the schema of the store."""
+
+
+class Row(Base):
+    """What a handler, or a transaction of the user's own, writes before its events."""
+
+    __tablename__ = "prove_rows"
+    call: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str]
+
+
+class Counter(Base):
+    """The row of a state-stored model."""
+
+    __tablename__ = "prove_counters"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
 
 
 @dataclass(frozen=True)
@@ -154,33 +170,21 @@ def events_of(call: str, key: str, lines: int) -> list[Handled]:
     return [Handled(key, call, line) for line in range(lines)]
 
 
-class Tables:
-    """The tables of the user's part, in the schema of the proof."""
-
-    def __init__(self, schema: str) -> None:
-        self.metadata = MetaData(schema=schema)
-        self.rows = Table(
-            ROWS_TABLE,
-            self.metadata,
-            Column("call", String, primary_key=True),
-            Column("path", String, nullable=False),
-        )
-        counters = Table(
-            COUNTERS_TABLE,
-            self.metadata,
-            Column("key", String, primary_key=True),
-            Column("count", BigInteger, nullable=False),
-        )
-        # a class of its own: one is mapped to one table, and each proof has another schema
-        self.counter: type[Any] = type("Counter", (), {})
-        registry(metadata=self.metadata).map_imperatively(self.counter, counters)
-
-    async def write(self, session: AsyncSession, call: str, path: str) -> None:
-        """A row, before the events."""
-        await session.execute(insert(self.rows).values(call=call, path=path))
+async def handle(command: Handle, session: AsyncSession) -> list[Handled]:
+    """A row, a pause, and the events; or nothing at all."""
+    await write_row(session, command.call, "handler")
+    await session.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": command.pause})
+    _give_up(command)
+    return events_of(command.call, command.key, command.lines)
 
 
-def build(plan: Plan, tables: Tables) -> App:
+async def write_row(session: AsyncSession, call: str, path: str) -> None:
+    """In the session's transaction, now."""
+    session.add(Row(call=call, path=path))
+    await session.flush()
+
+
+def build(plan: Plan) -> App:
     """The app of one process."""
     models: list[WriteModel] = [
         EventSourced("account", Decider(0, decide_note, evolve_note), key="key"),
@@ -193,27 +197,18 @@ def build(plan: Plan, tables: Tables) -> App:
         ),
     ]
     if "state" in plan.paths:
-        rows: Rows[int, Any] = Rows(
-            tables.counter,
+        rows = Rows(
+            Counter,
             to_state=lambda row: row.count,
-            to_row=lambda key, count: tables.counter(key=key, count=count),
+            to_row=lambda key, count: Counter(key=key, count=count),
         )
         models.append(
             StateStored("counter", Decider(0, decide_count, evolve_count), key="key", rows=rows)
         )
     if "handler" in plan.paths:
-
-        async def handle(command: Handle, session: AsyncSession) -> list[Handled]:
-            await tables.write(session, command.call, "handler")
-            if command.pause:
-                await session.execute(text("SELECT pg_sleep(:s)"), {"s": command.pause})
-            _give_up(command)
-            return events_of(command.call, command.key, command.lines)
-
-        models.append(Handlers("desk", handle, key="key", tables=tables.metadata))
-    return App(
-        CONTEXT, store=plan.url, write=models, events=[] if "handler" in plan.paths else [Handled]
-    )
+        models.append(Handlers("desk", handle, key="key", tables=Base.metadata))
+    joined = [] if "handler" in plan.paths else [Handled]
+    return App(CONTEXT, store=plan.url, write=models, events=joined)
 
 
 def _tags(message: Link | Linked) -> list[str]:

@@ -28,9 +28,9 @@ from diptych.ops.prove.workload import (
     Handle,
     Link,
     Note,
-    Tables,
     build,
     events_of,
+    write_row,
 )
 
 ROLLED_BACK = 0.15
@@ -106,14 +106,12 @@ class Writers:
         task: Task,
         notes: Notes,
         app: App,
-        tables: Tables,
         sessions: async_sessionmaker[AsyncSession],
     ) -> None:
         self._plan = task.plan
         self._task = task
         self._notes = notes
         self._app = app
-        self._tables = tables
         self._sessions = sessions
 
     async def run(self, began: float) -> None:
@@ -206,7 +204,7 @@ class Writers:
         """A transaction of the user's own: rows, time, events; and COMMIT, or not."""
         session = self._sessions()
         try:
-            await self._tables.write(session, id, "join")
+            await write_row(session, id, "join")
             await asyncio.sleep(pause)
             async with self._app.join(session) as unit:
                 unit.record(*events_of(id, key, lines), stream=f"desk:{key}")
@@ -247,17 +245,19 @@ async def work(task: Task) -> None:
     stop.watch()
     dsn = address(plan.url).dsn
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn), pool_size=20
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(dsn),
+        pool_size=20,
+        execution_options={"schema_translate_map": {None: plan.schema}},
     )
-    tables = Tables(plan.schema)
     try:
-        async with build(plan, tables) as app:
+        async with build(plan) as app:
             notes.say({"open": True})
             while not plan.go.exists():  # noqa: ASYNC110 another process makes it
                 await asyncio.sleep(0.01)
             stop.began = time.monotonic()
             sessions = async_sessionmaker(engine, expire_on_commit=False)
-            await Writers(task, notes, app, tables, sessions).run(stop.began)
+            await Writers(task, notes, app, sessions).run(stop.began)
             notes.say({"done": True})
     finally:
         await engine.dispose()
