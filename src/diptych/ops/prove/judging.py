@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -83,6 +84,7 @@ async def judge(begun: Proof, plan: Plan, server: Server, disturbances: Disturba
         writer_stall=round(wait, 3),
         machine_stall=round(disturbances.lag, 3),
         slowest=tuple(text for text in (delayed, waited) if text),
+        failures=_failures(files.values()),
         disturbances=_done(plan, disturbances, held),
         omitted=_omitted(plan, disturbances),
     )
@@ -98,6 +100,11 @@ def written(path: str, calls: Sequence[Call]) -> Written:
         failed=outcomes["failed"],
         unknown=outcomes["unknown"],
     )
+
+
+def _failures(files: Iterable[Path]) -> tuple[str, ...]:
+    counted = Counter(error for file in files for error in looking.errors(file))
+    return tuple(f"{count} times {error}" for error, count in counted.most_common(SHOWN))
 
 
 def _done(plan: Plan, disturbances: Disturbances, held: Sequence[Call]) -> tuple[str, ...]:

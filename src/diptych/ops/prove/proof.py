@@ -56,6 +56,8 @@ class Proof(Struct, frozen=True, kw_only=True):
         writer_stall: Seconds that a writer waited for an answer, at most.
         machine_stall: Seconds that this machine let a program wait that wanted to do nothing, at
             most: stalls are judged after that is taken off.
+        slowest: Which event and which call those were.
+        failures: What writers were told where a call failed, and how often.
         disturbances: What was done to it meanwhile.
         omitted: What could not be done here, and why.
     """
@@ -80,6 +82,7 @@ class Proof(Struct, frozen=True, kw_only=True):
     writer_stall: float = 0.0
     machine_stall: float = 0.0
     slowest: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
     disturbances: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
 
