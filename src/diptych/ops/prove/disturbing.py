@@ -10,7 +10,7 @@ from contextlib import suppress
 from diptych.adapters.postgres.connection import ERRORS, Connection
 from diptych.errors import StoreFault
 from diptych.ops.prove.looking import head
-from diptych.ops.prove.plan import Plan
+from diptych.ops.prove.plan import HELD, Plan
 from diptych.ops.prove.server import Server, lock_of
 
 PROBE = 0.02
@@ -18,23 +18,24 @@ PROBE = 0.02
 
 _END_ONE_WITH_THE_LOCK = """
 SELECT pg_terminate_backend(pid) FROM (
-    SELECT pid FROM pg_locks WHERE locktype = 'advisory'
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND classid = $1::bigint::oid AND objid = $2::bigint::oid
+    SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND datname = current_database()
+        AND database = datid AND classid = $1::bigint::oid AND objid = $2::bigint::oid
+        AND application_name <> $3::text
     ORDER BY random() LIMIT 1) one
 """
 """One that has the store's lock, or waits for it."""
 
 _END_ONE_THAT_WRITES = """
 SELECT pg_terminate_backend(pid) FROM (
-    SELECT pid FROM pg_stat_activity WHERE datname = current_database()
-        AND pid <> pg_backend_pid()
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
         AND (position($1::text || '.diptych_write' IN query) > 0
             OR position($1::text || '.prove_rows' IN query) > 0)
-        AND coalesce(xact_start > now() - interval '1 second', true)
+        AND application_name <> $2::text
     ORDER BY random() LIMIT 1) one
 """
-"""One that has just written, or is about to; not the transaction that is held open."""
+"""One that has just written, or is about to."""
 
 
 class Disturbances:
@@ -87,9 +88,11 @@ class Disturbances:
                     while True:
                         await asyncio.sleep(0.2 + chance.random() * 0.6)
                         await self._calm.wait()
-                        rows = await connection.fetch(_END_ONE_WITH_THE_LOCK, *lock)
+                        rows = await connection.fetch(_END_ONE_WITH_THE_LOCK, *lock, HELD)
                         if not rows or chance.random() < 0.5:
-                            rows = await connection.fetch(_END_ONE_THAT_WRITES, self._plan.schema)
+                            rows = await connection.fetch(
+                                _END_ONE_THAT_WRITES, self._plan.schema, HELD
+                            )
                         self.ended += len(rows)
                 finally:
                     connection.terminate()

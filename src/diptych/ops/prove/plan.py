@@ -13,6 +13,9 @@ EVENTS = ("events", "boundary", "bulk")
 ROWS = ("state", "handler", "join")
 """Paths on which rows of the user's are written with the events."""
 
+HELD = "diptych prove, held open"
+"""How the server knows the transaction that is held open: its connection is not ended."""
+
 
 class Plan(Struct, frozen=True, kw_only=True):
     """The same for all processes of a proof.

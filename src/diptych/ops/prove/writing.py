@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from diptych.adapters.postgres.address import address
@@ -21,7 +22,7 @@ from diptych.errors import CommitUnknown, Refused, StoreFault
 from diptych.message import Receipt
 from diptych.ops.prove.child import carry_out
 from diptych.ops.prove.notes import Notes
-from diptych.ops.prove.plan import Task
+from diptych.ops.prove.plan import HELD, Task
 from diptych.ops.prove.workload import (
     KEYS,
     Count,
@@ -162,7 +163,7 @@ class Writers:
         if command is None:
 
             def send() -> Awaitable[Receipt]:
-                return self._join(id, key, lines, give_up, pause)
+                return self._join(id, key, lines, give_up, pause, held=hold is not None)
         else:
 
             def send() -> Awaitable[Receipt]:
@@ -200,10 +201,14 @@ class Writers:
             raise unknown
         return await self._app.execute(command, id=id)
 
-    async def _join(self, id: str, key: str, lines: int, give_up: bool, pause: float) -> Receipt:
+    async def _join(
+        self, id: str, key: str, lines: int, give_up: bool, pause: float, *, held: bool
+    ) -> Receipt:
         """A transaction of the user's own: rows, time, events; and COMMIT, or not."""
         session = self._sessions()
         try:
+            if held:
+                await session.execute(text(f"SET LOCAL application_name = '{HELD}'"))
             await write_row(session, id, "join")
             await asyncio.sleep(pause)
             async with self._app.join(session) as unit:
