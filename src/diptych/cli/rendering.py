@@ -233,6 +233,8 @@ def _verdict(proof: Proof, about: str, console: Console) -> None:
         line(console, f"done to it: {text}")
     for text in proof.omitted:
         line(console, ("left out", STYLES["warning"]), f": {text}")
+    for text in proof.failures:
+        line(console, ("told", "dim"), f": {text}")
     for one in proof.violations:
         line(console, (one.kind, STYLES["error"]), f": {one.about}")
     if proof.broken > len(proof.violations):

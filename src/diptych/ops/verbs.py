@@ -230,7 +230,16 @@ async def _tail(target: Target, asked: TailArguments) -> AsyncGenerator[Tail, No
 
 
 async def _prove(_: Target, asked: ProveArguments) -> AsyncGenerator[Proof, None]:
-    from diptych.ops.prove.proving import prove
+    try:
+        from diptych.ops.prove.proving import prove
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        from diptych.errors import StoreUnavailable
+
+        raise StoreUnavailable(
+            "PostgreSQL needs asyncpg. Install it: pip install 'diptych[postgres]'."
+        ) from error
 
     async for told in prove(
         asked.dsn,
