@@ -75,8 +75,10 @@ class Server:
                 try:
                     # by now the processes are gone; a server may take a while to notice
                     await connection.fetch(_IN_THE_WAY, schema)
-                    await connection.execute("SET lock_timeout = 5000")
-                    await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+                    await connection.execute(
+                        "BEGIN; SET LOCAL lock_timeout = 5000; "
+                        f"DROP SCHEMA IF EXISTS {schema} CASCADE; COMMIT"
+                    )
                 finally:
                     await connection.close(timeout=2)
                 return
