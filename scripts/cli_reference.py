@@ -32,8 +32,9 @@ no such file: where it is run), and among what is installed. How to work with it
 
 JSON = """## Answers for programs
 
-With `--json` every command answers with envelopes, one a line; `run`, `events tail --follow` and \
-`--watch` with several. Their schema: [cli-envelope.schema.json](cli-envelope.schema.json).
+With `--json` every command answers with envelopes, one a line; `run`, `prove`, \
+`events tail --follow` and `--watch` with several. Their schema: \
+[cli-envelope.schema.json](cli-envelope.schema.json).
 
 | Field | |
 |---|---|

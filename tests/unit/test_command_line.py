@@ -118,6 +118,7 @@ def test_every_command_answers_in_the_published_form(
         "run": ["--dry-run"],
         "views pause": ["placed-orders", "--reason", "trying"],
         "views resume": ["placed-orders"],
+        "prove": ["postgresql://127.0.0.1:1/none"],
     }.get(verb, [])
     status = start([*verb.split(), *more, "--json"])
     (envelope,) = envelopes(capsys.readouterr().out)

@@ -73,7 +73,7 @@ def carry_out(invocation: Invocation) -> int:
     output = _Output(invocation, Target(invocation.common.app, Path.cwd()))
     try:
         return asyncio.run(_rounds(invocation, output))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return Exit.INTERRUPTED
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,6 +15,7 @@ from diptych.ops.doctor import Diagnosis
 from diptych.ops.envelope import shown
 from diptych.ops.findings import Finding
 from diptych.ops.pausing import ViewPause
+from diptych.ops.prove.proof import READER_STALL, WRITER_STALL, Proof
 from diptych.ops.serve import Run
 from diptych.ops.status import Status
 from diptych.ops.tail import Tail
@@ -37,6 +38,8 @@ STYLES = {
     "vanished": "bold red",
     "error": "bold red",
     "unknown": "bold magenta",
+    "proved": "bold green",
+    "refuted": "bold red",
 }
 
 Cell = tuple[str, str]
@@ -48,6 +51,7 @@ def render(result: Any, console: Console) -> None:
     writers: dict[type, Callable[[Any, Console], None]] = {
         Check: _check,
         Diagnosis: _diagnosis,
+        Proof: _proof,
         Run: _run,
         Status: _status,
         Tail: _tail,
@@ -176,6 +180,65 @@ def _tail(found: Tail, console: Console) -> None:
             (event.type, "bold"),
             f"  {bytes(event.data).decode()}",
         )
+
+
+def _proof(proof: Proof, console: Console) -> None:
+    about = f"{proof.writers} writers in {proof.processes} processes, {proof.readers} readers"
+    match proof.state:
+        case "planned":
+            line(
+                console,
+                f"{proof.server} ({proof.version}) will do: {about}, {proof.seconds:.0f} s, in a "
+                "schema diptych_prove_… of its own",
+            )
+        case "running":
+            if console.is_terminal:
+                now = f"{proof.elapsed:.0f} of {proof.seconds:.0f} s, {proof.events} events"
+                console.print(f"{proof.server}: {now}", end="\r", highlight=False, soft_wrap=True)
+        case _:
+            _verdict(proof, about, console)
+
+
+def _verdict(proof: Proof, about: str, console: Console) -> None:
+    line(
+        console,
+        (proof.state, STYLES[proof.state]),
+        f": {proof.lost} lost, {proof.doubled} doubled, {proof.out_of_order} out of order among "
+        f"{proof.events} events",
+    )
+    line(console, f"{proof.server}, {proof.version}: {about}, {proof.elapsed:.0f} s")
+    for what, seconds, limit in (
+        ("a reader", proof.reader_stall, READER_STALL),
+        ("a writer", proof.writer_stall, WRITER_STALL),
+    ):
+        style = STYLES["error"] if seconds > limit + proof.machine_stall else ""
+        line(
+            console,
+            f"{what} stood still for ",
+            (f"{seconds:.2f} s", style),
+            f" at most (limit {limit:.0f} s)",
+        )
+    line(console, f"this machine itself stood still for {proof.machine_stall:.2f} s at most")
+    console.print()
+    _table(
+        console,
+        ("path", "accepted", "refused", "failed", "unknown"),
+        [
+            tuple(map(_cell, (one.path, one.accepted, one.refused, one.failed, one.unknown)))
+            for one in proof.written
+        ],
+    )
+    console.print()
+    for text in proof.disturbances:
+        line(console, f"done to it: {text}")
+    for text in proof.omitted:
+        line(console, ("left out", STYLES["warning"]), f": {text}")
+    for text in proof.failures:
+        line(console, ("told", "dim"), f": {text}")
+    for one in proof.violations:
+        line(console, (one.kind, STYLES["error"]), f": {one.about}")
+    if proof.broken > len(proof.violations):
+        line(console, f"and {proof.broken - len(proof.violations)} more")
 
 
 def _check(check: Check, console: Console) -> None:

@@ -13,6 +13,7 @@ from diptych.ops.check import Check
 from diptych.ops.doctor import Diagnosis
 from diptych.ops.findings import Exit
 from diptych.ops.pausing import ViewPause
+from diptych.ops.prove.proof import Proof
 from diptych.ops.serve import Run
 from diptych.ops.status import Status
 from diptych.ops.tail import Tail
@@ -152,6 +153,23 @@ class TailArguments(Struct, frozen=True, kw_only=True):
     ] = 20
 
 
+class ProveArguments(Struct, frozen=True, kw_only=True):
+    dsn: Annotated[
+        str,
+        Meta(
+            description="The database, as postgresql://user:password@host:5432/database. What it "
+            "does not say is taken from PGHOST, PGPASSWORD, .pgpass, as libpq does."
+        ),
+    ]
+    seconds: Annotated[float, Meta(ge=5, le=3600, description="For how long it is written.")] = 60.0
+    writers: Annotated[int, Meta(ge=1, le=200, description="How many write at once.")] = 12
+    processes: Annotated[int, Meta(ge=1, le=32, description="In how many processes.")] = 4
+    readers: Annotated[
+        int, Meta(ge=1, le=32, description="How many follow the log, each in its own process.")
+    ] = 3
+    dry_run: DryRun = False
+
+
 async def _run(target: Target, asked: RunArguments) -> AsyncGenerator[Run, None]:
     from diptych.ops.serve import run
 
@@ -209,6 +227,29 @@ async def _tail(target: Target, asked: TailArguments) -> AsyncGenerator[Tail, No
         follow=asked.follow,
     ):
         yield found
+
+
+async def _prove(_: Target, asked: ProveArguments) -> AsyncGenerator[Proof, None]:
+    try:
+        from diptych.ops.prove.proving import prove
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        from diptych.errors import StoreUnavailable
+
+        raise StoreUnavailable(
+            "PostgreSQL needs asyncpg. Install it: pip install 'diptych[postgres]'."
+        ) from error
+
+    async for told in prove(
+        asked.dsn,
+        seconds=asked.seconds,
+        writers=asked.writers,
+        processes=asked.processes,
+        readers=asked.readers,
+        dry_run=asked.dry_run,
+    ):
+        yield told
 
 
 async def _doctor(target: Target, asked: DoctorArguments) -> AsyncGenerator[Diagnosis, None]:
@@ -329,6 +370,30 @@ VERBS: tuple[AnyVerb, ...] = (
         role=Role.VIEWER,
         do=_doctor,
         examples=("doctor",),
+    ),
+    Verb(
+        name="prove",
+        summary="Prove on your own PostgreSQL that readers of the log miss nothing",
+        details="Writes for a while from several processes, in every way in which events get into "
+        "the log, while others follow it; meanwhile transactions are rolled back, one is held "
+        "open, connections are ended, processes are stopped before their COMMIT, and a transaction "
+        "stays open in another database. Then a checker that shares no code with the engine "
+        "compares the tables with what each writer was told and what each reader saw. Works in a "
+        "schema of its own, diptych_prove_…, and removes it at the end, also when it is "
+        "interrupted; touches no other one. Needs no app. Exit status 1 if anything was lost, "
+        "doubled or out of order, if a reader stood still for more than 1 s, or a writer for more "
+        "than 2 s. Loads the server: try it where that does no harm.",
+        arguments=ProveArguments,
+        positional=("dsn",),
+        result=Proof,
+        risk=Risk.CHANGES,
+        role=Role.ADMIN,
+        do=_prove,
+        examples=(
+            "prove postgresql://shop@db.example/shop",
+            "prove postgresql://shop@db.example/shop --seconds 10 --json",
+            "prove postgresql://shop@db.example/shop --dry-run",
+        ),
     ),
 )
 

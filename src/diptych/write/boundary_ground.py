@@ -31,12 +31,22 @@ without a read. Rules of the kind "this name is taken by nobody" find nothing ne
 class _Flight:
     """A commit on its way."""
 
-    __slots__ = ("events", "id", "landed", "number", "tags")
+    __slots__ = ("besides", "doomed", "events", "id", "landed", "number", "tags")
 
-    def __init__(self, number: int, id: str, events: Sequence[tuple[Any, frozenset[str]]]) -> None:
+    def __init__(
+        self,
+        number: int,
+        id: str,
+        events: Sequence[tuple[Any, frozenset[str]]],
+        besides: frozenset[str],
+    ) -> None:
         self.number = number
         self.id = id
         self.events = events
+        self.besides = besides
+        """The commits that it was decided upon while they were on their way."""
+        self.doomed = False
+        """One of those fell out, and so will this one: nobody stands on it any more."""
         self.tags = (
             events[0][1] if len(events) == 1 else {tag for _, tags in events for tag in tags}
         )
@@ -167,7 +177,7 @@ class BoundaryGround:
         found: dict[_Flight, None] = {}
         for item in items:
             for flight in flying.get((tenant, item[0]), ()):
-                if any(_carries((item,), tags) for _, tags in flight.events):
+                if not flight.doomed and any(_carries((item,), t) for _, t in flight.events):
                     found[flight] = None
         if not found:
             return []
@@ -183,13 +193,29 @@ class BoundaryGround:
             if route is not None:
                 state = route.function(state, event)
 
-    def send(self, tenant: str, id: str, events: Sequence[Any], new: Sequence[NewEvent]) -> _Flight:
+    def send(
+        self,
+        tenant: str,
+        id: str,
+        events: Sequence[Any],
+        new: Sequence[NewEvent],
+        besides: frozenset[str],
+    ) -> _Flight:
         """Notes a commit that is on its way."""
         pairs = [(e, frozenset(n.tags)) for e, n in zip(events, new, strict=True)]
-        flight = _Flight(next(self._numbers), id, pairs)
+        flight = _Flight(next(self._numbers), id, pairs, besides)
         for tag in flight.tags:
             self._flying.setdefault((tenant, tag), {})[flight] = None
         return flight
+
+    def fall_out(self, tenant: str, flight: _Flight) -> None:
+        """It did not happen: what was decided upon it will not, either. Without this, commands that
+        stand on each other's attempts could fail for ever once the first of them has."""
+        for tag in flight.tags:
+            for other in self._flying.get((tenant, tag), ()):
+                if not other.doomed and flight.id in other.besides:
+                    other.doomed = True
+                    self.fall_out(tenant, other)
 
     def land(self, tenant: str, flight: _Flight) -> None:
         """It has arrived, or nobody knows."""
@@ -234,12 +260,16 @@ class BoundaryStanding:
     def sent(self, cause: Cause, events: Sequence[Any], new: tuple[NewEvent, ...]) -> None:
         if events:
             self._ground.foresee(self.state, events)
-            self._flight = self._ground.send(self._tenant, cause.id, events, new)
+            besides = self._condition.besides
+            self._flight = self._ground.send(self._tenant, cause.id, events, new, besides)
 
     def arrived(self, committed: Committed | None) -> None:
+        happened = isinstance(committed, Appended | Settled)
         if self._flight is not None:
+            if not happened:
+                self._ground.fall_out(self._tenant, self._flight)
             self._ground.land(self._tenant, self._flight)
-        if self.guess and not isinstance(committed, Appended | Settled):
+        if self.guess and not happened:
             self._ground.guessed_wrong()
 
 
