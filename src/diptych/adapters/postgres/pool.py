@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -17,6 +18,7 @@ from diptych.adapters.postgres.connection import (
     fault,
     is_lost,
 )
+from diptych.errors import StoreUnavailable
 
 T = TypeVar("T")
 
@@ -29,10 +31,14 @@ class Pool:
 
     Args:
         address: Of the server that is read from.
+        verify: Looks at each new connection before it is used.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(
+        self, address: Address, verify: Callable[[Connection], Awaitable[None]] | None = None
+    ) -> None:
         self._address = address
+        self._verify = verify
         self._pool: Any = None
 
     async def open(self) -> None:
@@ -50,6 +56,7 @@ class Pool:
                 command_timeout=COMMAND,
                 statement_cache_size=self._address.statement_cache,
                 server_settings={"application_name": "diptych"},
+                init=self._verify,
                 reset=_leave,
             )
         except ERRORS as error:
@@ -63,11 +70,28 @@ class Pool:
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[Connection, None]:
-        """One connection, outside a transaction."""
+        """One connection, outside a transaction.
+
+        Raises:
+            StoreUnavailable: All of them are in use for too long.
+        """
         pool = self._pool
-        connection = await pool.acquire()
+        free = pool.get_idle_size() or pool.get_size() < MOST
+        try:
+            connection = await pool.acquire(timeout=CONNECTING)
+        except asyncio.TimeoutError as error:
+            if free:
+                raise
+            raise StoreUnavailable(
+                f"{self._address.where}: all {MOST} connections of this process that read have "
+                f"been in use for {CONNECTING:g} s. Look for answerers that take long."
+            ) from error
         try:
             yield cast(Connection, connection)
+        except ERRORS as error:
+            if is_lost(error):
+                connection.terminate()  # nobody waits for an answer from it any more
+            raise
         finally:
             await pool.release(connection)
 

@@ -17,7 +17,7 @@ from diptych.adapters.postgres.gather import Gather
 from diptych.adapters.postgres.group import InlineView
 from diptych.adapters.postgres.ledger import settled_of
 from diptych.adapters.postgres.pool import Pool
-from diptych.adapters.postgres.preparing import prepare_log
+from diptych.adapters.postgres.preparing import prepare_log, verify
 from diptych.adapters.postgres.reading import PageRequest, TaggedRequest
 from diptych.adapters.postgres.schema import statements
 from diptych.adapters.postgres.writer import Writer
@@ -144,9 +144,11 @@ class _Open:
         self._address = store.address
         self._sql = store.sql
         self._loop = asyncio.get_running_loop()
-        self.writer = Writer(store.address, store.sql, retention=retention)
+        self.writer = Writer(store.address, store.sql, epoch=store.epoch, retention=retention)
         self.told: Callable[[Mapping[str, Position]], None] | None = None
-        self.pool = Pool(store.address)
+        self.pool = Pool(
+            store.address, lambda new: verify(new, store.address, store.sql, store.epoch)
+        )
         self.pages: Gather[PageRequest, Page] = Gather(self._read_pages)
         self.tagged: Gather[TaggedRequest, Batch] = Gather(
             lambda requests: self.pool.read(
