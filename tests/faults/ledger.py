@@ -71,10 +71,15 @@ async def length_of(query: LengthOf, views: Views) -> int:
     return 0 if row is None else row.booked
 
 
-def app(file: Path, *, view: bool = False) -> App:
+def url(store: Path | str) -> str:
+    """Of a file, or of what is a URL already."""
+    return str(store) if "://" in str(store) else f"sqlite:///{store}"
+
+
+def app(store: Path | str, *, view: bool = False) -> App:
     return App(
         "ledger",
-        store=f"sqlite:///{file}",
+        store=url(store),
         write=[ledgers],
         read=[lengths] if view else [],
         answer=[length_of] if view else [],

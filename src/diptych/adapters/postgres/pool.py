@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -56,7 +55,7 @@ class Pool:
                 command_timeout=COMMAND,
                 statement_cache_size=self._address.statement_cache,
                 server_settings={"application_name": "diptych"},
-                init=self._verify,
+                init=cast(Any, self._verify),
                 reset=_leave,
             )
         except ERRORS as error:
@@ -79,7 +78,7 @@ class Pool:
         free = pool.get_idle_size() or pool.get_size() < MOST
         try:
             connection = await pool.acquire(timeout=CONNECTING)
-        except asyncio.TimeoutError as error:
+        except TimeoutError as error:
             if free:
                 raise
             raise StoreUnavailable(

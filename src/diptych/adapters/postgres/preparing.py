@@ -182,7 +182,8 @@ async def verify(connection: Executes, address: Address, sql: Statements, epoch:
         rows = []
     if rows and rows[0][0]:
         raise StoreUnavailable(
-            f"{address.where}: it is a replica now, which cannot be written. Name the primary in the store's URL."
+            f"{address.where}: it is a replica now, which cannot be written. Name the primary in "
+            "the store's URL."
         )
     if not rows or rows[0][1] != epoch or not rows[0][2]:
         raise rewound(address)
