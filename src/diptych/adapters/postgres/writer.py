@@ -187,9 +187,8 @@ class Writer:
     async def _write_under_lock(
         self, connection: Connection, commits: Sequence[Commit], group: str
     ) -> Answers:
-        remembered, self.remembered = self.remembered, None
-        await connection.execute(begin(self._address.lock))
         try:
+            await connection.execute(begin(self._address.lock))
             ledger, judge, answers = await write_group(
                 connection,
                 self._sql,
