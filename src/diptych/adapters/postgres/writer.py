@@ -187,6 +187,7 @@ class Writer:
     async def _write_under_lock(
         self, connection: Connection, commits: Sequence[Commit], group: str
     ) -> Answers:
+        remembered, self.remembered = self.remembered, None
         try:
             await connection.execute(begin(self._address.lock))
             ledger, judge, answers = await write_group(
