@@ -46,20 +46,26 @@ class Pool:
         Raises:
             StoreFault: It cannot be had.
         """
+        self._pool = asyncpg.create_pool(
+            self._address.dsn,
+            min_size=0,  # with a minimum, asyncpg logs every attempt while a server is away
+            max_size=MOST,
+            timeout=CONNECTING,
+            command_timeout=COMMAND,
+            statement_cache_size=self._address.statement_cache,
+            server_settings={"application_name": "diptych"},
+            init=cast(Any, self._verify),
+            reset=_leave,
+        )
         try:
-            self._pool = await asyncpg.create_pool(
-                self._address.dsn,
-                min_size=1,
-                max_size=MOST,
-                timeout=CONNECTING,
-                command_timeout=COMMAND,
-                statement_cache_size=self._address.statement_cache,
-                server_settings={"application_name": "diptych"},
-                init=cast(Any, self._verify),
-                reset=_leave,
-            )
-        except ERRORS as error:
-            raise fault(error, self._address.where) from error
+            await self._pool
+            async with self.lend():
+                pass
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, ERRORS):
+                raise fault(error, self._address.where) from error
+            raise
 
     async def close(self) -> None:
         """Closes all of them; work under way is finished first."""

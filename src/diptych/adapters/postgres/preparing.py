@@ -148,7 +148,9 @@ async def own(
     """
     if owner is not None and owner[3]:
         return owner[2]
-    ((incarnation,),) = await connection.fetch(f"SELECT {INCARNATION}", f"{sql.schema}.diptych_store")
+    ((incarnation,),) = await connection.fetch(
+        f"SELECT {INCARNATION}", f"{sql.schema}.diptych_store"
+    )
     epoch = os.urandom(16).hex()
     if owner is None or not owner[1]:
         await connection.fetch(
