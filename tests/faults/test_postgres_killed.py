@@ -22,7 +22,7 @@ import pytest
 from tests.faults.evidence import LONG, keep
 from tests.faults.history import HistoryBroken
 from tests.faults.judging import check_entries, demand, send_again
-from tests.faults.ledger import app
+from tests.faults.ledger import LengthOf, app
 from tests.faults.load import Load
 from tests.faults.postgres_tables import fetch, stored_entries
 from tests.faults.processes import Told, replay_line
@@ -95,7 +95,7 @@ async def test_an_app_that_was_open_goes_on_when_the_server_is_back_after_a_whil
 ) -> None:
     replay = replay_line("test_postgres_killed", "none")
     dsn = server.dsn()
-    async with app(dsn) as ledger_app:
+    async with app(dsn, view=True, place="sqlite://") as ledger_app:
         load = Load(ledger_app, "d", callers=8, ledgers=LEDGERS, limit=10**6)
         async with load.running():
             await load.goes_on()
@@ -104,6 +104,10 @@ async def test_an_app_that_was_open_goes_on_when_the_server_is_back_after_a_whil
             await asyncio.to_thread(server.start)
             back = await load.goes_on()
         await judge(dsn, load, replay)
+        await ledger_app.settled(timeout=30)
+        shown = [await ledger_app.ask(LengthOf(f"l{n}")) for n in range(LEDGERS)]
+        there = Counter(entry.stream for entry in await stored_entries(dsn))
+        demand(shown == [there[f"ledger:l{n}"] for n in range(LEDGERS)], "the view", replay)
         keep(
             "postgres-down",
             seconds_down=DOWN,

@@ -13,11 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from diptych import App, Receipt, View
+from diptych import Receipt
 from diptych.adapters.postgres import preparing, schema
 from diptych.errors import CommitUnknown, ForeignStore
-from tests.faults.ledger import Book, Length, LengthOf, ledgers, length_of, project
-from tests.faults.ledger import app as plain
+from tests.faults.ledger import Book, LengthOf, app
 from tests.faults.postgres_tables import fetch
 from tests.servers.databases import Databases, with_database
 from tests.servers.postgres import Postgres
@@ -73,16 +72,8 @@ def tools(server: Postgres, tmp_path: Path) -> Tools:
     return Tools(server, tmp_path)
 
 
-def app(store: str, views: Path | None = None) -> App:
-    """With a view in a file of its own."""
-    if views is None:
-        return plain(store)
-    view = View(Length, project, key="ledger", version=1, store=f"sqlite:///{views}")
-    return App("ledger", store=store, write=[ledgers], read=[view], answer=[length_of])
-
-
 async def book(store: str, *entries: str) -> list[Receipt]:
-    async with plain(store) as opened:
+    async with app(store) as opened:
         return [await opened.execute(Book("l", entry, 1), id=entry) for entry in entries]
 
 
@@ -129,15 +120,16 @@ async def test_what_was_restored_is_another_log(
     dsn: str, tools: Tools, databases: Databases, restore: Restore, tmp_path: Path
 ) -> None:
     views = tmp_path / "views.db"
-    async with app(dsn, views) as opened:
+    place = f"sqlite:///{views}"
+    async with app(dsn, view=True, place=place) as opened:
         before = await opened.execute(Book("l", "e", 1), id="e")
         await opened.settled()
     there = await restore(dsn, tools, databases)
     with pytest.raises(ForeignStore, match=rf"{views} keeps views.*Delete it: its views fill anew"):
-        async with app(there, views):
+        async with app(there, view=True, place=place):
             pass
     views.unlink()
-    async with app(there, views) as opened:
+    async with app(there, view=True, place=place) as opened:
         with pytest.raises(ForeignStore, match=r"after= comes from.*epoch.*send the command again"):
             await opened.ask(LengthOf("l"), after=before)
         with pytest.raises(ForeignStore, match=r"seen= comes from.*epoch.*Ask this app again"):
@@ -147,14 +139,14 @@ async def test_what_was_restored_is_another_log(
         assert (again.position, again.version) == (before.position, before.version)
         assert await opened.ask(LengthOf("l"), after=again) == 1
         assert (await opened.execute(Book("l", "f", 1), seen=again)).version == 2
-    async with app(there, views) as opened:  # and stays what it is
+    async with app(there, view=True, place=place) as opened:  # and stays what it is
         assert await opened.ask(LengthOf("l"), after=again) == 1
 
 
 async def test_a_process_that_stays_open_while_its_log_is_put_back_notices(
     dsn: str, tools: Tools, databases: Databases
 ) -> None:
-    async with plain(dsn) as opened:
+    async with app(dsn) as opened:
         await opened.execute(Book("l", "e", 1))
         tools("pg_dump", "-Fc", "-f", "dump", dsn)
         lost = [await opened.execute(Book("l", f"lost{n}", 1)) for n in range(3)]
@@ -177,7 +169,7 @@ def standby(server: Postgres) -> None:
 
 async def test_an_app_notices_that_a_replica_has_taken_over(own: Postgres) -> None:
     dsn = own.dsn()
-    async with plain(dsn) as opened:
+    async with app(dsn) as opened:
         before = await opened.execute(Book("l", "e", 1))
         standby(own)
         await fetch(dsn, "SELECT pg_promote()")
@@ -186,7 +178,7 @@ async def test_an_app_notices_that_a_replica_has_taken_over(own: Postgres) -> No
                 await opened.execute(Book("l", "f", 1))
         with pytest.raises(ForeignStore, match="not the log that was opened"):
             await opened.log.head()
-        async with plain(dsn) as reopened:
+        async with app(dsn) as reopened:
             after = await reopened.execute(Book("l", "f", 1))
             assert after.epoch != before.epoch
             assert after.version == 2
@@ -196,7 +188,7 @@ async def test_an_app_notices_that_a_replica_has_taken_over(own: Postgres) -> No
 
 async def test_what_was_under_way_at_a_failover_is_unknown(own: Postgres) -> None:
     dsn = own.dsn()
-    async with plain(dsn) as opened:
+    async with app(dsn) as opened:
         await opened.execute(Book("l", "e", 1))
         writer = opened._opened.store._opened.writer
         fetched = writer._connection.fetch
@@ -231,7 +223,7 @@ async def test_files_that_were_put_back_are_noticed_by_whoever_stayed_open(
 ) -> None:
     """A copy of the server's files tells nobody that it is one: who opens it anew cannot know."""
     dsn = own.dsn()
-    async with plain(dsn) as opened:
+    async with app(dsn) as opened:
         await opened.execute(Book("l", "e", 1))
         own.stop()
         shutil.copytree(own.data, tmp_path / "copy")
@@ -257,7 +249,7 @@ async def test_files_that_were_put_back_are_noticed_by_whoever_stayed_open(
 async def test_nothing_else_begins_a_new_epoch(own: Postgres) -> None:
     dsn = own.dsn()
     epochs = {receipt.epoch for receipt in await book(dsn, "e0")}
-    async with plain(dsn) as opened:
+    async with app(dsn) as opened:
         for n, statement in enumerate(
             [
                 "VACUUM (FULL, FREEZE) diptych_store",
