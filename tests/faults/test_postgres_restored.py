@@ -242,7 +242,7 @@ async def test_files_that_were_put_back_are_noticed_by_whoever_stayed_open(
             await opened.execute(Book("l", "f", 1))
     # So the operator says it, as the how-to has it:
     before = await book(dsn, "e2")
-    await fetch(dsn, "UPDATE diptych_store SET incarnation = ''")
+    await fetch(dsn, "UPDATE diptych_store SET incarnation = 'restored'")
     assert (await book(dsn, "e3"))[0].epoch != before[0].epoch
 
 
@@ -289,5 +289,5 @@ async def test_a_plain_role_sees_it_too(dsn: str) -> None:
     there = urlsplit(dsn)
     as_plain = f"postgresql://plain:x@127.0.0.1:{there.port}{there.path}"
     assert (await book(as_plain, "f"))[0].epoch == before.epoch
-    await fetch(dsn, "UPDATE diptych_store SET incarnation = ''")
+    await fetch(dsn, "UPDATE diptych_store SET incarnation = 'restored'")
     assert (await book(as_plain, "g"))[0].epoch != before.epoch

@@ -238,7 +238,7 @@ class Statements:
             f"SELECT format, context, epoch, incarnation = {_FOUND} FROM {s}.diptych_store"
         )
         self.select_incarnation = (
-            f"SELECT pg_is_in_recovery(), epoch, incarnation = {_FOUND} FROM {s}.diptych_store"
+            f"SELECT pg_is_in_recovery(), epoch, incarnation IN ('', {_FOUND}) FROM {s}.diptych_store"
         )
         self.select_head = f"SELECT position FROM {s}.diptych_head"
         self.select_all = (
