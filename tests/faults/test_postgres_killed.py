@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ from tests.faults.judging import check_entries, demand, send_again
 from tests.faults.ledger import LengthOf, app
 from tests.faults.load import Load
 from tests.faults.postgres_tables import fetch, stored_entries
-from tests.faults.processes import Told, replay_line
+from tests.faults.processes import Told, module, replay_line, told
 from tests.servers.postgres import Postgres
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900 if LONG else 120)]
@@ -164,9 +165,9 @@ async def test_a_sync_that_fails_loses_nothing_that_was_acknowledged(server: Pos
                     while server.log.count("PANIC") == panics and time.monotonic() < limit:
                         await asyncio.sleep(0.02)
                 await load.goes_on()
-        told = server.log.count("PANIC")
-        demand(told > panics, "no sync has failed: no test of anything", replay)
-        panics = told
+        panicked = server.log.count("PANIC")
+        demand(panicked > panics, "no sync has failed: no test of anything", replay)
+        panics = panicked
         calls += load.history
         faults = load.faults()
         demand(faults.keys() <= PROMISES, f"a failed sync is told as {faults}", replay)
@@ -184,6 +185,46 @@ async def test_a_sync_that_fails_loses_nothing_that_was_acknowledged(server: Pos
     )
     async with app(dsn) as ledger_app:
         await send_again(ledger_app, calls, LEDGERS, lambda: stored_entries(dsn), replay)
+
+
+def killed(dsn: str, output: Path, turn: int, seconds: float) -> list[Told]:
+    """What a process said that was killed so long after it had opened its app."""
+    with output.open("wb") as out:
+        words = ("--ledgers", LEDGERS, "--start", turn * 100_000)
+        writer = module("tests.faults.work", dsn, "p", *words, out=out)
+    limit = time.monotonic() + 60
+    while b"open" not in output.read_bytes():
+        if writer.poll() is not None or time.monotonic() > limit:
+            raise RuntimeError(f"it has not opened: {writer.communicate()[1].decode()}")
+        time.sleep(0.005)
+    time.sleep(seconds)
+    writer.send_signal(signal.SIGKILL)
+    writer.communicate()
+    return told(output.read_bytes().splitlines())
+
+
+async def test_processes_that_are_killed_hold_nobody_up(postgres: str, tmp_path: Path) -> None:
+    """SIGKILL at random moments, beside an app that goes on."""
+    chance, replay = random.Random(SEED), replay_line("test_postgres_killed", SEED)
+    calls: list[Told] = []
+    async with app(postgres) as ledger_app:
+        load = Load(ledger_app, "b", callers=4, ledgers=LEDGERS, limit=10**6)
+        async with load.running():
+            for turn in range(KILLS):
+                output, seconds = tmp_path / str(turn), chance.random() * 0.3
+                calls += await asyncio.to_thread(killed, postgres, output, turn, seconds)
+            waited = await load.goes_on()
+        demand(not load.faults(), f"others are told {load.faults()}", replay)
+        calls += load.history
+        check_entries(await stored_entries(postgres), calls, LEDGERS, replay)
+        await send_again(ledger_app, calls, LEDGERS, lambda: stored_entries(postgres), replay)
+    keep(
+        "postgres-processes-killed",
+        kills=KILLS,
+        sent=len(calls),
+        answered=sum(call.position is not None for call in calls),
+        seconds_until_receipts_again=round(waited, 2),
+    )
 
 
 @pytest.mark.parametrize(

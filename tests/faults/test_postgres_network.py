@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from diptych import App
-from diptych.adapters.postgres import schema, writer
+from diptych.adapters.postgres import pool, schema, writer
 from diptych.errors import CommitUnknown, StoreUnavailable
 from tests.faults.ledger import Book, app
 from tests.faults.postgres_tables import fetch
@@ -180,3 +180,14 @@ async def test_what_is_read_is_read_again(opened: App, network: Proxy) -> None:
     assert network.swallowed == 1
     network.swallow = nothing
     assert await opened.log.head() == 1
+
+
+async def test_an_app_is_left_although_the_server_says_nothing_more(
+    network: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "CLOSING", 0.3)
+    async with app(network.dsn) as opened:
+        await opened.execute(Book("l", "first", 1))
+        await opened.log.head()
+        network.swallow, network.is_silent = lambda sent: True, True
+    network.is_silent = False

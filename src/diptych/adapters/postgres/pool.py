@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 MOST = 10
 """Connections of one process that read."""
+
+CLOSING = 10.0
+"""Seconds that saying good-bye may take."""
 
 
 class Pool:
@@ -68,10 +72,13 @@ class Pool:
             raise
 
     async def close(self) -> None:
-        """Closes all of them; work under way is finished first."""
+        """Closes all of them; work under way is finished first, unless the server is silent."""
         if self._pool is not None:
             pool, self._pool = self._pool, None
-            await pool.close()
+            try:
+                await asyncio.wait_for(pool.close(), CLOSING)
+            except ERRORS:
+                pool.terminate()
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[Connection, None]:

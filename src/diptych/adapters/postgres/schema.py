@@ -237,9 +237,7 @@ class Statements:
         self.select_format = (
             f"SELECT format, context, epoch, incarnation = {_FOUND} FROM {s}.diptych_store"
         )
-        self.select_incarnation = (
-            f"SELECT pg_is_in_recovery(), epoch, incarnation IN ('', {_FOUND}) FROM {s}.diptych_store"
-        )
+        self.select_incarnation = f"SELECT pg_is_in_recovery(), epoch, incarnation IN ('', {_FOUND}) FROM {s}.diptych_store"
         self.select_head = f"SELECT position FROM {s}.diptych_head"
         self.select_all = (
             f"{events} WHERE e.position > $1::bigint ORDER BY e.position LIMIT $2::integer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -66,7 +67,8 @@ class PostgresStore:
         except ERRORS as error:
             raise fault(error, self.address.where) from error
         finally:
-            await connection.close()
+            with suppress(*ERRORS):
+                await connection.close(timeout=2)
         opened = _Open(self, self._waiting, self._retention)
         await opened.open()
         self._open = opened
