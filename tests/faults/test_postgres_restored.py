@@ -3,6 +3,7 @@ elsewhere are refused, and an app that stayed open notices. What changes nothing
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from tests.faults.ledger import Book, LengthOf, app
 from tests.faults.postgres_tables import fetch
 from tests.servers.databases import Databases, with_database
 from tests.servers.postgres import Postgres
+from tests.servers.replica import become_replica
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -159,19 +161,11 @@ async def test_a_process_that_stays_open_while_its_log_is_put_back_notices(
     assert after.epoch != lost[0].epoch
 
 
-def standby(server: Postgres) -> None:
-    """It comes back as a replica of nobody."""
-    server.stop()
-    (server.data / "standby.signal").touch()
-    os.chown(server.data / "standby.signal", *os.stat(server.data)[4:6])
-    server.start()
-
-
 async def test_an_app_notices_that_a_replica_has_taken_over(own: Postgres) -> None:
     dsn = own.dsn()
     async with app(dsn) as opened:
         before = await opened.execute(Book("l", "e", 1))
-        standby(own)
+        await asyncio.to_thread(become_replica, own)
         await fetch(dsn, "SELECT pg_promote()")
         for _ in range(2):
             with pytest.raises(ForeignStore, match=r"replica has become the primary.*Open the app"):
@@ -195,7 +189,7 @@ async def test_what_was_under_way_at_a_failover_is_unknown(own: Postgres) -> Non
 
         async def lost(*given: Any) -> Any:
             answer = await fetched(*given)
-            standby(own)
+            await asyncio.to_thread(become_replica, own)
             await fetch(dsn, "SELECT pg_promote()")
             del answer
             raise ConnectionResetError("planted")
@@ -218,6 +212,23 @@ class Fetching:
         return getattr(self._connection, name)
 
 
+def copy(server: Postgres, there: Path) -> None:
+    server.stop()
+    shutil.copytree(server.data, there)
+    server.start()
+
+
+def put_back(server: Postgres, there: Path) -> None:
+    server.stop()
+    owner = os.stat(server.data)[4:6]
+    shutil.rmtree(server.data)
+    shutil.copytree(there, server.data)
+    server.data.chmod(0o700)
+    for path in (server.data, *server.data.rglob("*")):
+        os.chown(path, *owner)
+    server.start()
+
+
 async def test_files_that_were_put_back_are_noticed_by_whoever_stayed_open(
     own: Postgres, tmp_path: Path
 ) -> None:
@@ -225,19 +236,10 @@ async def test_files_that_were_put_back_are_noticed_by_whoever_stayed_open(
     dsn = own.dsn()
     async with app(dsn) as opened:
         await opened.execute(Book("l", "e", 1))
-        own.stop()
-        shutil.copytree(own.data, tmp_path / "copy")
-        own.start()
+        await asyncio.to_thread(copy, own, tmp_path / "copy")
         for n in range(3):
             await opened.execute(Book("l", f"lost{n}", 1))
-        own.stop()
-        owner = os.stat(own.data)[4:6]
-        shutil.rmtree(own.data)
-        shutil.copytree(tmp_path / "copy", own.data)
-        own.data.chmod(0o700)
-        for path in (own.data, *own.data.rglob("*")):
-            os.chown(path, *owner)
-        own.start()
+        await asyncio.to_thread(put_back, own, tmp_path / "copy")
         with pytest.raises(ForeignStore, match="not the log that was opened"):
             await opened.execute(Book("l", "f", 1))
     # So the operator says it, as the how-to has it:

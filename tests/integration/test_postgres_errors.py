@@ -4,7 +4,6 @@ written, no message shows a password, and an app that was open goes on by itself
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from tests.contract.commits import append, together
 from tests.faults.ledger import Book, app
 from tests.servers.databases import Databases
 from tests.servers.postgres import Postgres
+from tests.servers.replica import become_replica
 
 PASSWORD = "s3cret-" + secrets.token_hex(4)
 
@@ -219,10 +219,7 @@ class TestAtStart:
     async def test_a_replica(self, server: Postgres) -> None:
         async with app(server.dsn()) as opened:
             await opened.execute(Book("l", "e", 1))
-        server.stop()
-        (server.data / "standby.signal").touch()
-        os.chown(server.data / "standby.signal", *os.stat(server.data)[4:6])
-        server.start()
+        await asyncio.to_thread(become_replica, server)
         await refused(server.dsn(), StoreUnavailable, "is a replica.*Name the primary")
 
     async def test_no_connection_is_left(self, server: Postgres) -> None:
@@ -357,10 +354,7 @@ class TestWhileItRuns:
     async def test_a_server_that_has_become_a_replica(self, server: Postgres) -> None:
         async with app(server.dsn()) as opened:
             await opened.execute(Book("l", "e0", 1))
-            server.stop()
-            (server.data / "standby.signal").touch()
-            os.chown(server.data / "standby.signal", *os.stat(server.data)[4:6])
-            server.start()
+            await asyncio.to_thread(become_replica, server)
             for _ in range(2):
                 with pytest.raises(StoreUnavailable, match=r"replica now.*Name the primary"):
                     await opened.execute(Book("l", "e1", 1))
