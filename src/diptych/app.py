@@ -314,6 +314,7 @@ class App:
                     raise ForeignStore(
                         f"after= comes from context {after.context!r}, epoch {after.epoch}; this "
                         f"is {self.name!r}, epoch {epoch}. Positions of one log mean nothing in "
-                        "another: leave it out, or ask the app that gave it."
+                        "another: leave it out, or ask the app that gave it. If the log was "
+                        "restored from a backup, send the command again with its id."
                     )
                 return after.position

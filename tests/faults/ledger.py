@@ -58,9 +58,6 @@ def project(row: Length | None, event: Booked) -> Length | None:
     return Length(event.ledger, (0 if row is None else row.booked) + 1)
 
 
-lengths = View(Length, project, key="ledger", version=1)
-
-
 @dataclass(frozen=True)
 class LengthOf(Query[int]):
     ledger: str
@@ -71,12 +68,22 @@ async def length_of(query: LengthOf, views: Views) -> int:
     return 0 if row is None else row.booked
 
 
-def app(file: Path, *, view: bool = False) -> App:
+def url(store: Path | str) -> str:
+    """Of a file, or of what is a URL already."""
+    return str(store) if "://" in str(store) else f"sqlite:///{store}"
+
+
+def app(store: Path | str, *, view: bool = False, place: str | None = None) -> App:
+    """The app.
+
+    Args:
+        place: Where the view rests; None for beside the log.
+    """
     return App(
         "ledger",
-        store=f"sqlite:///{file}",
+        store=url(store),
         write=[ledgers],
-        read=[lengths] if view else [],
+        read=[View(Length, project, key="ledger", version=1, store=place)] if view else [],
         answer=[length_of] if view else [],
     )
 

@@ -1,4 +1,4 @@
-"""`python -m tests.faults.work FILE NAME`: a process that books and says what became of each entry.
+"""`python -m tests.faults.work STORE NAME`: a process that books and says what became of each entry.
 
 One JSON line when a command is sent and one when its answer is there, each in one unbuffered
 write, so that a killed process leaves a history that ends where it ended.
@@ -13,7 +13,6 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from diptych import Refused
@@ -27,7 +26,7 @@ def say(**line: Any) -> None:
 async def book(asked: argparse.Namespace) -> None:
     numbers = itertools.count(asked.start)
     end = time.monotonic() + asked.seconds
-    async with app(asked.file, view=asked.view) as ledger_app:
+    async with app(asked.store, view=asked.view) as ledger_app:
         say(open=True, pid=os.getpid())
 
         async def caller() -> None:
@@ -65,7 +64,7 @@ async def book(asked: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("file", type=Path)
+    parser.add_argument("store")
     parser.add_argument("name")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--count", type=int, default=sys.maxsize // 2)

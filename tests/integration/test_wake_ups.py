@@ -176,7 +176,8 @@ async def test_polls_find_what_nobody_lived_to_say(
     store: PostgresStore, outside: Outside, postgres: str
 ) -> None:
     await outside.one_listens()
-    writer = Writer(address(postgres), store.sql, retention=timedelta(hours=1))
+    there = address(postgres)
+    writer = Writer(there, store.sql, epoch=store.epoch, retention=timedelta(hours=1))
     for after in range(3):
         waiting = asyncio.create_task(news(store, after))
         (answer,) = await writer.write([append("s:1", after)])

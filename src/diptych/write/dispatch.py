@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol, assert_never
 
@@ -16,6 +17,7 @@ from diptych.errors import (
     MessageTooLarge,
     Overloaded,
     Refused,
+    StoreFault,
     StreamConflict,
     UnknownMessage,
 )
@@ -220,7 +222,9 @@ class Dispatch:
                     committed = await self._store.commit(commit)
                 except CommitUnknown:
                     standing.arrived(None)
-                    settled = await self._store.outcome(tenant, id)
+                    settled = None
+                    with suppress(StoreFault):  # who cannot be asked leaves it unknown
+                        settled = await self._store.outcome(tenant, id)
                     if settled is None:
                         raise
                     committed = settled

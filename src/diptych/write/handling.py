@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, assert_never
@@ -14,6 +15,7 @@ from diptych.errors import (
     DeadlineExceeded,
     HandlerTooSlow,
     Refused,
+    StoreFault,
     StreamConflict,
 )
 from diptych.log.codec import EventCodec, to_micros
@@ -149,7 +151,9 @@ class Handling:
             return await unit.commit(commit)
         except CommitUnknown:
             assert commit.cause is not None
-            settled = await self._store.outcome(commit.tenant, commit.cause.id)
+            settled = None
+            with suppress(StoreFault):  # who cannot be asked leaves it unknown
+                settled = await self._store.outcome(commit.tenant, commit.cause.id)
             if settled is None:
                 raise
             return settled

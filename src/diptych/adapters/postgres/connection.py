@@ -59,6 +59,7 @@ async def connect(address: Address) -> Connection:
     Where the URL leaves it open, it keeps no statements if a pooler is seen.
 
     Raises:
+        WiringError: The URL asks for what there is not.
         StoreFault: What stands in the way, with the remedy.
     """
     connection = await _connect(address)
@@ -83,10 +84,8 @@ async def _connect(address: Address) -> Connection:
         )
         if not address.statement_cache:
             await know_arrays(connection)
-    except (ValueError, pg.InterfaceError, ssl.SSLError) as error:
-        if isinstance(error, pg.InterfaceError) and not isinstance(error, ValueError):
-            raise fault(error, address.where) from error
-        raise WiringError(f"{address.where}: {error}.") from error
+    except pg.ClientConfigurationError as error:
+        raise WiringError(f"{address.where}: {error}. Correct the store's URL.") from error
     except ERRORS as error:
         raise fault(error, address.where) from error
     return cast(Connection, connection)
@@ -140,7 +139,7 @@ def is_lost(error: BaseException) -> bool:
         | pg.CrashShutdownError
         | pg.CannotConnectNowError
         | pg.IdleInTransactionSessionTimeoutError,
-    )
+    ) and not isinstance(error, pg.DataError)
 
 
 def is_fault(error: BaseException) -> bool:
@@ -166,10 +165,18 @@ def fault(error: BaseException, where: str) -> StoreFault:
     """What an error of asyncpg means for whoever uses the store."""
     said = str(error) or type(error).__name__
     match error:
+        case pg.InvalidAuthorizationSpecificationError() if "pg_hba.conf" in said:
+            remedy = "Let the server's pg_hba.conf accept it, or ask for TLS with ?sslmode=require."
         case pg.InvalidPasswordError() | pg.InvalidAuthorizationSpecificationError():
-            remedy = "Correct the user and the password in the store's URL."
+            remedy = "Correct user and password in the store's URL, or let that role log in."
         case pg.InvalidCatalogNameError():
             remedy = "Create the database, or correct its name in the store's URL."
+        case pg.InvalidSchemaNameError():
+            remedy = "Create the schema, or correct ?schema= in the store's URL."
+        case ssl.SSLError() | ConnectionError() if "SSL" in said:
+            remedy = "Correct the server's TLS, or sslmode and sslrootcert in the store's URL."
+        case pg.TargetServerAttributeNotMatched():
+            remedy = "None of the servers in the store's URL is of that kind now: try again later."
         case pg.TooManyConnectionsError():
             remedy = "Raise the server's max_connections, or put a pooler before it."
         case pg.CannotConnectNowError():
@@ -191,6 +198,11 @@ def fault(error: BaseException, where: str) -> StoreFault:
             )
         case pg.DataCorruptedError() | pg.IndexCorruptedError():
             return StoreCorrupt(f"{where}: {said}. Restore it from a backup.")
+        case pg.QueryCanceledError():
+            remedy = "Raise statement_timeout for the user in the store's URL."
+        case TimeoutError():
+            said = "no answer in time"
+            remedy = "Look whether the server runs there and can be reached; then try again."
         case _ if is_lost(error):
             remedy = "Look whether the server runs there and can be reached; then try again."
         case _:

@@ -8,25 +8,24 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import msgspec
+from asyncpg import exceptions as pg
 
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import OLDEST, Connection, Executes, begin
-from diptych.adapters.postgres.schema import FORMAT, Statements, migration
+from diptych.adapters.postgres.schema import FORMAT, INCARNATION, Statements, migration
 from diptych.errors import ForeignStore, StoreUnavailable
 from diptych.log.names import Stamp, compare
 
 _decode_shape = msgspec.json.Decoder(dict[str, str]).decode
 _log = logging.getLogger("diptych.postgres")
 
-Owner: TypeAlias = tuple[int, str, str, str]
-"""Format, context, epoch, incarnation."""
+Owner: TypeAlias = tuple[int, str, str, bool]
+"""Format, context, epoch, and whether it is the incarnation that it says it is."""
 
-_INCARNATION = """
-SELECT (SELECT system_identifier FROM pg_control_system()) || '/'
-    || (SELECT timeline_id FROM pg_control_checkpoint()) || '/'
-    || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/'
-    || $1::text::regclass::oid
-"""
+_RESTORED = (
+    "A backup was restored, or a replica has become the primary, so events may be gone of which "
+    "somebody has a receipt."
+)
 
 
 async def look(connection: Executes, sql: Statements) -> Owner | None:
@@ -38,9 +37,9 @@ async def look(connection: Executes, sql: Statements) -> Owner | None:
         return None
     rows = await connection.fetch(sql.select_format)
     if not rows:
-        return FORMAT, "", "", ""
-    format, context, epoch, incarnation = rows[0]
-    return format, context, epoch, incarnation
+        return FORMAT, "", "", False
+    format, context, epoch, stands = rows[0]
+    return format, context, epoch, stands
 
 
 async def prepare_log(
@@ -59,7 +58,7 @@ async def prepare_log(
         ForeignStore: It is another context's, or of a newer format.
         SchemaChanged: The code cannot read what it holds.
     """
-    await refuse_old_server(connection, address)
+    await refuse_server(connection, address)
     await connection.execute(begin(address.lock))
     try:
         owner = await migrate(connection, address, sql)
@@ -99,13 +98,24 @@ def _doubtful(stored: Sequence[Stamp], stamps: Sequence[Stamp]) -> list[str]:
     return sorted(found)
 
 
-async def refuse_old_server(connection: Executes, address: Address) -> None:
-    """PostgreSQL 15 is needed."""
-    ((version,),) = await connection.fetch("SELECT current_setting('server_version_num')::int")
+async def refuse_server(connection: Executes, address: Address) -> None:
+    """PostgreSQL 15 is needed, and a server that can be written.
+
+    Raises:
+        StoreUnavailable: It is an older one, or a replica.
+    """
+    ((version, replica),) = await connection.fetch(
+        "SELECT current_setting('server_version_num')::int, pg_is_in_recovery()"
+    )
     if version < OLDEST:
         raise StoreUnavailable(
-            f"{address.where}: PostgreSQL {version // 10_000} is too old; 15 is needed. "
-            "Upgrade the server."
+            f"{address.where}: PostgreSQL {version // 10_000} is too old; {OLDEST // 10_000} is "
+            "needed. Upgrade the server."
+        )
+    if replica:
+        raise StoreUnavailable(
+            f"{address.where}: it is a replica, which cannot be written. Name the primary in the "
+            "store's URL."
         )
 
 
@@ -136,9 +146,11 @@ async def own(
     A database that was restored from a backup, or whose server was replaced by a replica, may have
     lost events that somebody holds a receipt of: it begins a new epoch.
     """
-    ((incarnation,),) = await connection.fetch(_INCARNATION, f"{sql.schema}.diptych_store")
-    if owner is not None and owner[3] == incarnation:
+    if owner is not None and owner[3]:
         return owner[2]
+    ((incarnation,),) = await connection.fetch(
+        f"SELECT {INCARNATION}", f"{sql.schema}.diptych_store"
+    )
     epoch = os.urandom(16).hex()
     if owner is None or not owner[1]:
         await connection.fetch(
@@ -150,17 +162,41 @@ async def own(
             incarnation,
         )
         return epoch
-    _log.warning(
-        "%s is not where it was written (it was restored, or its server replaced): it begins a "
-        "new epoch, and receipts of the old one are refused",
-        address.where,
-    )
+    _log.warning("%s begins a new epoch; older receipts are refused. %s", address.where, _RESTORED)
     await connection.fetch(
         f"UPDATE {sql.schema}.diptych_store SET epoch = $1::text, incarnation = $2::text",
         epoch,
         incarnation,
     )
     return epoch
+
+
+async def verify(connection: Executes, address: Address, sql: Statements, epoch: str) -> None:
+    """Whether a new connection leads to the log that was opened.
+
+    Raises:
+        ForeignStore: It leads to another incarnation of it.
+        StoreUnavailable: It leads to a replica.
+    """
+    try:
+        rows = await connection.fetch(sql.select_incarnation)
+    except (pg.UndefinedTableError, pg.InvalidSchemaNameError):
+        rows = []
+    if rows and rows[0][0]:
+        raise StoreUnavailable(
+            f"{address.where}: it is a replica now, which cannot be written. Name the primary in "
+            "the store's URL."
+        )
+    if not rows or rows[0][1] != epoch or not rows[0][2]:
+        raise rewound(address)
+
+
+def rewound(address: Address) -> ForeignStore:
+    """The error of who finds another log than the one that was opened."""
+    return ForeignStore(
+        f"{address.where} is not the log that was opened. {_RESTORED} Open the app again: that "
+        "begins a new epoch, in which older receipts are refused."
+    )
 
 
 async def stored_stamps(connection: Executes, sql: Statements) -> list[Stamp]:

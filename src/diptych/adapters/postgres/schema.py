@@ -187,6 +187,23 @@ LOCK_MS = 10_000
 """Milliseconds to wait for the store's lock."""
 
 
+_INCARNATION = """
+(SELECT system_identifier FROM pg_control_system()) || '/' ||
+CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END
+|| '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || {table} ||
+'/x' || {written} || '/'
+"""
+
+INCARNATION = _INCARNATION.format(
+    table="$1::text::regclass::oid", written="pg_current_xact_id()::xid"
+)
+"""Where a row that this transaction writes stands, $1 being its table: the server, its timeline (a
+replica that was promoted begins one, and so does a recovery to a point in time), the database, the
+table, and the transaction. A row out of a dump was written by another one than it says."""
+
+_FOUND = _INCARNATION.format(table="tableoid", written="xmin")
+
+
 def migration(schema: str, lock: tuple[int, int], found: int) -> str:
     """The SQL that brings a store from a format to today's; "" where nothing is to be done.
 
@@ -198,7 +215,10 @@ def migration(schema: str, lock: tuple[int, int], found: int) -> str:
         for step in STEPS[found:]
     ]
     if found and steps:
-        steps.append(f"UPDATE {schema}.diptych_store SET format = {FORMAT}")
+        steps.append(
+            f"UPDATE {schema}.diptych_store SET format = {FORMAT}, incarnation = replace("
+            "incarnation, '/x' || xmin || '/', '/x' || pg_current_xact_id()::xid || '/')"
+        )
     return ";\n\n".join(steps) + (";\n" if steps else "")
 
 
@@ -214,7 +234,13 @@ class Statements:
     def __init__(self, schema: str) -> None:
         s = self.schema = schema
         events = f"SELECT {_EVENT} FROM {s}.diptych_events e"
-        self.select_format = f"SELECT format, context, epoch, incarnation FROM {s}.diptych_store"
+        self.select_format = (
+            f"SELECT format, context, epoch, incarnation = {_FOUND} FROM {s}.diptych_store"
+        )
+        self.select_incarnation = (
+            f"SELECT pg_is_in_recovery(), epoch, incarnation IN ('', {_FOUND}) "
+            f"FROM {s}.diptych_store"
+        )
         self.select_head = f"SELECT position FROM {s}.diptych_head"
         self.select_all = (
             f"{events} WHERE e.position > $1::bigint ORDER BY e.position LIMIT $2::integer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -18,7 +19,7 @@ from diptych.adapters.postgres.group import InlineView
 from diptych.adapters.postgres.ledger import settled_of
 from diptych.adapters.postgres.news import StoreNews
 from diptych.adapters.postgres.pool import Pool
-from diptych.adapters.postgres.preparing import prepare_log
+from diptych.adapters.postgres.preparing import prepare_log, verify
 from diptych.adapters.postgres.reading import PageRequest, TaggedRequest
 from diptych.adapters.postgres.schema import statements
 from diptych.adapters.postgres.writer import Writer
@@ -73,7 +74,8 @@ class PostgresStore:
         except ERRORS as error:
             raise fault(error, self.address.where) from error
         finally:
-            await connection.close()
+            with suppress(*ERRORS):
+                await connection.close(timeout=2)
         listens = self._wake or (self.address if self.address.statement_cache else None)
         opened = _Open(self, self._waiting, self._retention, listens)
         await opened.open()
@@ -159,9 +161,11 @@ class _Open:
         self._address = store.address
         self._sql = store.sql
         self._loop = asyncio.get_running_loop()
-        self.writer = Writer(store.address, store.sql, retention=retention)
+        self.writer = Writer(store.address, store.sql, epoch=store.epoch, retention=retention)
         self.told: Callable[[Mapping[str, Position]], None] | None = None
-        self.pool = Pool(store.address)
+        self.pool = Pool(
+            store.address, lambda new: verify(new, store.address, store.sql, store.epoch)
+        )
         self.pages: Gather[PageRequest, Page] = Gather(self._read_pages)
         self.tagged: Gather[TaggedRequest, Batch] = Gather(
             lambda requests: self.pool.read(

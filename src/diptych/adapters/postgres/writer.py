@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from asyncpg import exceptions as pg
@@ -27,8 +28,9 @@ from diptych.adapters.postgres.connection import (
 )
 from diptych.adapters.postgres.group import InlineView, write_group, written
 from diptych.adapters.postgres.ledger import Remembered, Unknown
+from diptych.adapters.postgres.preparing import rewound, verify
 from diptych.adapters.postgres.schema import Statements
-from diptych.errors import BadResult, CommitUnknown, StoreFault
+from diptych.errors import BadResult, CommitUnknown, ForeignStore, StoreFault
 from diptych.log.commit import Commit
 from diptych.message import Position
 
@@ -49,6 +51,7 @@ class Writer:
     """Owns the connection that writes groups; used by one task at a time.
 
     Args:
+        epoch: Of the log that was opened.
         retention: For how long outcomes are kept at least.
 
     Attributes:
@@ -57,9 +60,12 @@ class Writer:
         positions: Of inline views, as of the last group.
     """
 
-    def __init__(self, address: Address, sql: Statements, *, retention: timedelta) -> None:
+    def __init__(
+        self, address: Address, sql: Statements, *, epoch: str, retention: timedelta
+    ) -> None:
         self._address = address
         self._sql = sql
+        self._epoch = epoch
         self._retention = retention // timedelta(microseconds=1)
         self._id = os.urandom(8).hex()
         self._groups = 0
@@ -71,14 +77,28 @@ class Writer:
         self.inline: Sequence[InlineView] = ()
         self.head: Position = 0
         self.positions: Mapping[str, Position] = {}
+        self._writes = 0
+        """As of the last group: where there are fewer, somebody has turned the store back."""
         self._since_sweep = 0
         self._sweep_from = ("", "")
 
     async def connection(self) -> Connection:
-        """The open connection; a new one where it was lost."""
+        """The open connection; a new one where it was lost.
+
+        Raises:
+            StoreFault: There is none to be had, or it leads to another log.
+        """
         if self._connection is None or self._connection.is_closed():
             self.remembered = None
-            self._connection = await connect(self._address)
+            connection = await connect(self._address)
+            try:
+                await verify(connection, self._address, self._sql, self._epoch)
+            except BaseException as error:
+                connection.terminate()
+                if isinstance(error, ERRORS):
+                    raise fault(error, self._address.where) from error
+                raise
+            self._connection = connection
         return self._connection
 
     async def close(self) -> None:
@@ -150,7 +170,8 @@ class Writer:
             )
         except pg.UniqueViolationError:  # a command id that was used before, most likely
             return None
-        except pg.ActiveSQLTransactionError:  # by default the server begins others
+        except (pg.ActiveSQLTransactionError, pg.ReadOnlySQLTransactionError):
+            # By default the server begins others.
             self._alone = NEVER
             return None
         except ERRORS as error:
@@ -169,17 +190,19 @@ class Writer:
         self, connection: Connection, commits: Sequence[Commit], group: str
     ) -> Answers:
         remembered, self.remembered = self.remembered, None
-        await connection.execute(begin(self._address.lock))
         try:
+            await connection.execute(begin(self._address.lock))
             ledger, judge, answers = await write_group(
                 connection,
                 self._sql,
                 commits,
                 inline=self.inline,
-                execute=self._execute,
+                execute=partial(_execute, connection),
                 writer=self._id,
                 group=group,
             )
+            if ledger.writes < self._writes:
+                raise rewound(self._address)
             if remembered is None or remembered.writes != ledger.writes:
                 if remembered is not None:
                     self._alone = min(self._alone, 0)
@@ -205,15 +228,11 @@ class Writer:
         self._took(remembered, judge)
         return answers
 
-    async def _execute(self, statements: Sequence[Any]) -> None:
-        from diptych.adapters.postgres.statements import execute
-
-        await execute(await self.connection(), statements)
-
     def _took(self, remembered: Remembered, judge: Judge) -> None:
         """What a judge says is true now, and certain as long as nobody else writes."""
         remembered.take(judge)
         self.remembered = remembered
+        self._writes = remembered.writes
         self.head = judge.head
         if judge.advances:
             moved = {advance.checkpoint: advance.position for advance in judge.advances}
@@ -241,7 +260,7 @@ class Writer:
             except (StoreFault, *ERRORS) as error:
                 if self._connection is not None:
                     self._connection.terminate()
-                if time.monotonic() > until:
+                if time.monotonic() > until or isinstance(error, ForeignStore):
                     raise CommitUnknown(
                         f"{self._address.where}: {cause!r}, then {error} "
                         "Whether the command took effect is not known. Look at the server, then "
@@ -263,6 +282,12 @@ class Writer:
                 self._sql.sweep_outcomes, *self._sweep_from, SWEEP, oldest
             )
             self._sweep_from = ("", "") if not rows else (rows[-1][0], rows[-1][1])
+
+
+async def _execute(connection: Connection, statements: Sequence[Any]) -> None:
+    from diptych.adapters.postgres.statements import execute
+
+    await execute(connection, statements)
 
 
 def _needs_more(commit: Commit) -> bool:

@@ -14,7 +14,7 @@ import asyncpg
 
 from diptych.adapters.postgres.address import SCHEMES, Address, address
 from diptych.adapters.postgres.connection import ERRORS, Connection, connect, fault
-from diptych.adapters.postgres.preparing import refuse_old_server
+from diptych.adapters.postgres.preparing import refuse_server
 from diptych.errors import StoreUnavailable, WiringError
 
 _OTHERS = """
@@ -120,7 +120,7 @@ async def look(dsn: str) -> Server:
     except WiringError as error:
         raise StoreUnavailable(str(error)) from error
     try:
-        await refuse_old_server(connection, there)
+        await refuse_server(connection, there)
         ((version,),) = await connection.fetch("SELECT current_setting('server_version')")
         ((may_create,),) = await connection.fetch(_MAY_CREATE)
         others = [row[0] for row in await connection.fetch(_OTHERS)]
