@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio")
     parser.add_argument("--data", type=Path, help="folder on the disk under test (default: here)")
     parser.add_argument("--postgres", metavar="DSN",
-                        help="another server, whose role may create databases (default: our own)")  # fmt: skip
+                        help="another server; its role creates databases")  # fmt: skip
     parser.add_argument("--events", type=int, action="append",
                         help="growth: a size of the log; may be given again")  # fmt: skip
     parser.add_argument("--report", type=Path, metavar="JSONL", help="only write the report of it")

@@ -123,6 +123,10 @@ async def _fill_sqlite(store: str, events: int) -> int:
         connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
+    return _synced(file)
+
+
+def _synced(file: Path) -> int:
     with file.open("rb") as written:
         os.fsync(written.fileno())
     return file.stat().st_size

@@ -110,11 +110,15 @@ def _svg(shares: Mapping[tuple[str, str], Mapping[int, float]]) -> str:
         return round(_TOP + _HEIGHT * (1 - min(share, _MOST) / _MOST), 1)
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 150}" '
-        f'height="{_TOP + _HEIGHT + 50}" font-family="sans-serif" font-size="12">\n',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 150}" '
+            f'height="{_TOP + _HEIGHT + 50}" font-family="sans-serif" font-size="12">\n'
+        ),
         '<rect width="100%" height="100%" fill="white"/>\n',
-        '<text x="10" y="18" font-weight="bold">Throughput as the log grows '
-        f"(share of that at {BASE:,d} events; red: the least)</text>\n",
+        (
+            '<text x="10" y="18" font-weight="bold">Throughput as the log grows '
+            f"(share of that at {BASE:,d} events; red: the least)</text>\n"
+        ),
     ]
     for share, colour in ((0.0, "black"), (LEAST, "#b3261e"), (1.0, "#999999")):
         parts.append(

@@ -45,7 +45,8 @@ def waiting(settings: Settings) -> Measured:
                 raise answer
         return refused
 
-    return Measured(peak(), {"refused": settings.run(main())})
+    refused = settings.run(main())
+    return Measured(peak(), {"refused": refused})
 
 
 def catch_up(events: int) -> Measure:
