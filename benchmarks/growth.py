@@ -65,7 +65,8 @@ def _measure(sizes: list[int], asked: argparse.Namespace, stores: _Stores, keep:
         for turn in range(asked.rounds):
             for store in STORES:
                 for work in WORKS:
-                    for events in sizes:
+                    # to and fro: what drifts takes each size first as often as last
+                    for events in sizes[:: -1 if turn % 2 else 1]:
                         with ExitStack() as once:
                             # what is measured is written: a small log would soon be no longer one
                             url = long.get((store, events)) or once.enter_context(

@@ -32,8 +32,9 @@ def write_growth(raw: Path) -> str:
         (
             f"From `docs/evidence/{raw.name}` (commit {about['commit']}); run it again with "
             "`python -m benchmarks growth`, which takes long and some 25 GB of disk. Decide and "
-            "append, 64 callers; warm: 1000 streams anywhere in the log, their states cached; "
-            "cold: any stream of the log, and each command reads its own. Streams have ten events. "
+            "append, 64 callers. Warm: on 1000 streams that lie anywhere in the log, in no "
+            "order, their states cached; cold: on any stream of the log, and each command reads "
+            "its own ten events. "
             f"The ratio to {BASE:,d} events is taken within each of {about['settings']['rounds']} "
             f"rounds; it must be {LEAST} at least.\n\n"
         ),
