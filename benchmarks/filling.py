@@ -27,7 +27,7 @@ BUSY = 1000
 PART = 500_000
 """Events of one transaction."""
 
-BYTES = 1_100
+BYTES = 800
 """Of disk for an event, at most: with its outcome, the indexes, and the log of the database."""
 
 

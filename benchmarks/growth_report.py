@@ -31,7 +31,7 @@ def write_growth(raw: Path) -> str:
         "## Throughput as the log grows\n\n",
         (
             f"From `docs/evidence/{raw.name}` (commit {about['commit']}); run it again with "
-            "`python -m benchmarks growth`, which takes long and some 25 GB of disk. Decide and "
+            "`python -m benchmarks growth`, which takes long and some 12 GB of disk. Decide and "
             "append, 64 callers. Warm: on 1000 streams that lie anywhere in the log, in no "
             "order, their states cached; cold: on any stream of the log, and each command reads "
             "its own ten events. "
