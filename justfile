@@ -49,7 +49,7 @@ soak:
 ci:
     .ci/run
 
-# writes docs/benchmarks.md; `just bench --smoke` only looks whether it runs
+# writes docs/benchmarks.md; `just bench --smoke` only looks whether it runs; `just bench growth` is long
 [group('measure')]
 bench *options:
     uv run --group bench python -m benchmarks {{ options }}

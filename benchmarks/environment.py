@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = (
-    "msgspec", "sqlalchemy", "eventsourcing", "umadb", "python-cqrs", "uvloop",
+    "msgspec", "sqlalchemy", "asyncpg", "psycopg", "eventsourcing", "umadb", "python-cqrs",
+    "uvloop",
 )  # fmt: skip
 
 
@@ -37,7 +38,8 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def _file_system(folder: Path) -> str:
+def file_system(folder: Path) -> str:
+    """Its type, as the kernel calls it."""
     done = subprocess.run(
         ["stat", "-f", "-c", "%T", str(folder)], capture_output=True, text=True, check=False
     )
@@ -64,7 +66,7 @@ def environment(data: Path) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "memory_gib": round(pages * size / 2**30),
             "system": f"{platform.system()} {kernel} {platform.machine()}",
-            "file_system": _file_system(data),
+            "file_system": file_system(data),
         },
         "versions": _versions(),
     }

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
-from benchmarks.measuring import Settings, durability
+from benchmarks.durability import durability
+from benchmarks.measuring import STORE, Settings
 from benchmarks.rows import REFERENCE, ROWS
 
 
@@ -24,8 +26,10 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true")
     asked = parser.parse_args()
     variant = {**ROWS[asked.row].variants, "reference": REFERENCE}[asked.variant]
-    settings = Settings(asked.seconds * variant.share, asked.data, asked.smoke, asked.loop)
-    durability.install()
+    store = os.environ.get(STORE, "")
+    seconds = asked.seconds * variant.share
+    settings = Settings(seconds, asked.data, asked.smoke, asked.loop, store)
+    durability.install(postgres=bool(settings.postgres))
     measured = variant.load()(settings)
     print(json.dumps({"value": measured.value, **measured.more}))
 

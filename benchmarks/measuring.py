@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -14,15 +13,29 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+STORE = "DIPTYCH_BENCH_STORE"
+"""The variable by which a measurement learns of its store: anybody may list a command's words."""
+
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and where one measurement runs; the same for every variant of a row."""
+    """How long and where one measurement runs; the same for every variant of a row.
+
+    Attributes:
+        store: URL of a store that is given: the DSN of an empty database of its own; "" where the
+            measurement makes a file.
+    """
 
     seconds: float
     data: Path
     smoke: bool = False
     loop: str = "asyncio"
+    store: str = field(default="", repr=False)
+
+    @property
+    def postgres(self) -> str:
+        """The DSN; "" where the row is not about PostgreSQL."""
+        return self.store if self.store.startswith("postgresql://") else ""
 
     def fresh(self, name: str) -> Path:
         """An empty folder of this name on the disk under test."""
@@ -75,6 +88,14 @@ def median(values: list[float]) -> float:
     return ordered[len(ordered) // 2]
 
 
+def peak() -> float:
+    """Peak resident MiB of this program; getrusage would count what its parent had at the fork."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no VmHWM in /proc/self/status")
+
+
 def fdatasync_rate(settings: Settings, seconds: float = 0.3) -> Measured:
     """Overwrite 8 KiB of a file that is there, then fdatasync, as a write-ahead log does."""
     path = settings.fresh("fdatasync") / "file"
@@ -94,47 +115,3 @@ def fdatasync_rate(settings: Settings, seconds: float = 0.3) -> Measured:
     finally:
         os.close(handle)
         path.unlink()
-
-
-class Durability:
-    """Remembers every SQLite connection of this process, to prove that those that write are FULL.
-
-    Installed before anything else is imported. It drops the check that a connection stays on its
-    thread, because the question is put from another one while the connection is idle.
-    """
-
-    def __init__(self) -> None:
-        self._seen: list[tuple[str, sqlite3.Connection]] = []
-
-    def install(self) -> None:
-        connect = sqlite3.connect
-
-        def remembering(database: Any, *args: Any, **named: Any) -> sqlite3.Connection:
-            named["check_same_thread"] = False
-            connection = connect(database, *args, **named)
-            self._seen.append((str(database), connection))
-            return connection
-
-        sqlite3.connect = remembering  # type: ignore[assignment]
-        sqlite3.dbapi2.connect = remembering  # type: ignore[assignment]  # SQLAlchemy's way in
-
-    def assert_full(self) -> None:
-        """Raises unless a file is open and each writable connection to one is at FULL or above."""
-        writable = 0
-        for database, connection in self._seen:
-            if ":memory:" in database or "mode=ro" in database or "mode=memory" in database:
-                continue
-            try:
-                (level,) = connection.execute("pragma synchronous").fetchone()
-            except (sqlite3.ProgrammingError, sqlite3.DatabaseError):
-                continue  # closed already, or a read-only session whose authorizer refuses pragmas
-            writable += 1
-            if level < 2:
-                raise RuntimeError(
-                    f"a connection is at synchronous={level}, not FULL: no comparison"
-                )
-        if not writable:
-            raise RuntimeError("no open connection to a file was found: durability is not proven")
-
-
-durability = Durability()

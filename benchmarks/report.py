@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from benchmarks.growth_report import newest, write_growth
 from benchmarks.plot import Bar, svg
 from benchmarks.rows import OURS, ROWS, Promise, Row
 
@@ -152,6 +153,8 @@ def write_report(raw: Path) -> str:
     disk = spread([r.middle for r in references]) if references else None
     notes = [f"- {row.title}: {row.note}\n" for row in rows.values() if row.note]
     failed = [f"- {error}\n" for error in results.errors]
+    growth = newest(raw.parent)
+    served = about.get("postgres")
     absent = [row.title for name, row in ROWS.items() if name not in rows]
     text = [
         "# Benchmarks\n\n",
@@ -169,11 +172,14 @@ def write_report(raw: Path) -> str:
         ),
         table,
         f"\n![Ratios, with the aim and the floor](evidence/{picture.name})\n\n",
+        *([write_growth(growth)] if growth else []),
         "## Notes\n\n",
         *notes,
         (
             "- Every SQLite connection that can write is asked for `synchronous` at the end of its "
-            "measurement; a level below FULL makes the measurement fail. The limits are the "
+            "measurement; a level below FULL makes the measurement fail. On PostgreSQL each open "
+            "connection of asyncpg, and one of eventsourcing's pool, is asked in the same way for "
+            "`fsync`, `full_page_writes` and `synchronous_commit`. The limits are the "
             "programs in `benchmarks/comparators`; a change to their work needs an ADR.\n"
         ),
         *(["- Not measured in this run: " + "; ".join(absent) + ".\n"] if absent else []),
@@ -185,6 +191,7 @@ def write_report(raw: Path) -> str:
             f"{machine['system']}, {machine['file_system']}\n"
         ),
         f"- {versions}\n",
+        *([_served(served)] if served else []),
         (
             f"- event loop {settings['loop']}, {settings['seconds']} s a measurement, "
             f"{settings['rounds']} rounds\n"
@@ -193,6 +200,14 @@ def write_report(raw: Path) -> str:
     ]
     (DOCS / "benchmarks.md").write_text("".join(text))
     return table
+
+
+def _served(postgres: dict[str, Any]) -> str:
+    settings = ", ".join(f"{name} = {value}" for name, value in postgres["settings"].items())
+    return (
+        f"- PostgreSQL {postgres['version']} on the same machine, one server for all variants, a "
+        f"new database for each measurement, on {postgres['file_system']}: {settings}\n"
+    )
 
 
 def _bars(rows: dict[str, Row], results: Results) -> list[Bar]:

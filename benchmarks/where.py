@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.durability import durability
 from benchmarks.environment import environment
-from benchmarks.measuring import Settings, durability
+from benchmarks.measuring import Settings
 from benchmarks.rows import OURS, ROWS
 
 MEASURED = ("warm", "cold", "boundary")

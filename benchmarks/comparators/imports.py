@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 
-from benchmarks.measuring import Measure, Measured, Settings, median
+from benchmarks.measuring import Measure, Measured, Settings, median, peak
 
 _PROGRAM = """
 import time
@@ -35,3 +36,15 @@ def import_time(modules: str) -> Measure:
         return Measured(median(times))
 
     return measure
+
+
+def driver_in_memory(settings: Settings) -> Measured:
+    """Peak resident MiB of this process, which has the driver, msgspec and a loop, but no app."""
+    import msgspec  # noqa: F401
+
+    if settings.postgres:
+        import asyncpg  # noqa: F401
+    else:
+        import sqlite3  # noqa: F401
+    settings.run(asyncio.sleep(0))
+    return Measured(peak())

@@ -1,12 +1,16 @@
 # pyright: basic
 # The peers are typed loosely; nothing here is built upon.
-"""Peer: eventsourcing 9.5.x in its safe default mode; its SQLite connections are WAL and FULL."""
+"""Peer: eventsourcing 9.5.x in its safe default mode; its SQLite connections are WAL and FULL.
+
+On PostgreSQL where the row has a database: 16 connections and 4 more, as many as help it.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from eventsourcing.application import Application
@@ -18,7 +22,8 @@ from eventsourcing.sqlite import SQLiteTrackingRecorder
 from eventsourcing.utils import get_topic
 
 from benchmarks.comparators.payload import NOTE, REFERENCE
-from benchmarks.measuring import Measure, Measured, Settings, durability, median
+from benchmarks.durability import SYNCHRONOUS, demand_synchronous, durability
+from benchmarks.measuring import Measure, Measured, Settings, median
 
 
 class Account(Aggregate):
@@ -34,11 +39,38 @@ class Bank(Application[UUID]):
     pass
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Of an application on the row's store."""
+    if settings.postgres:
+        found = urlsplit(settings.postgres)
+        return {
+            "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "POSTGRES_DBNAME": found.path[1:],
+            "POSTGRES_HOST": found.hostname or "127.0.0.1",
+            "POSTGRES_PORT": str(found.port or 5432),
+            "POSTGRES_USER": found.username or "",
+            "POSTGRES_PASSWORD": found.password or "",
+            "POSTGRES_POOL_SIZE": "16",
+            "POSTGRES_MAX_OVERFLOW": "4",
+        }
     return {
         "PERSISTENCE_MODULE": "eventsourcing.sqlite",
         "SQLITE_DBNAME": str(settings.fresh("es") / "es.db"),
     }
+
+
+def assert_synchronous(app: Any) -> None:
+    """Raises unless a connection of its pool waits for the disk."""
+    with app.factory.datastore.get_connection() as connection:
+        rows = connection.execute(SYNCHRONOUS).fetchall()
+    demand_synchronous({row["name"]: row["setting"] for row in rows})
+
+
+def _assert_durable(settings: Settings, app: Any) -> None:
+    if settings.postgres:
+        assert_synchronous(app)
+    else:
+        durability.assert_full()
 
 
 def _seeded(app: Bank, accounts: int) -> list[UUID]:
@@ -52,14 +84,18 @@ def _seeded(app: Bank, accounts: int) -> list[UUID]:
     return ids
 
 
-def update(threads: int, *, memory: bool = False) -> Measure:
-    """Load 10+ events, one method, save; threads own disjoint aggregates, so that none conflict."""
+def update(threads: int, *, memory: bool = False, contended: bool = False) -> Measure:
+    """Load 10+ events, one method, save; threads own disjoint aggregates, so that none conflict.
+
+    Args:
+        contended: All threads have one aggregate: who conflicts loads and saves again.
+    """
 
     def measure(settings: Settings) -> Measured:
         accounts = settings.size(400, 64)
         environment = {"PERSISTENCE_MODULE": "eventsourcing.popo"}
         if not memory:
-            environment = _environment(settings)
+            environment = environment_of(settings)
         with Bank(environment) as app:
             ids = _seeded(app, accounts)
             done = [0] * threads
@@ -68,7 +104,7 @@ def update(threads: int, *, memory: bool = False) -> Measure:
             end = start + settings.seconds
 
             def work(thread: int) -> None:
-                own = ids[thread::threads]
+                own = ids[:1] if contended else ids[thread::threads]
                 while time.perf_counter() < end:
                     try:
                         account: Any = app.repository.get(own[done[thread] % len(own)])
@@ -89,7 +125,7 @@ def update(threads: int, *, memory: bool = False) -> Measure:
                     worker.join()
             took = time.perf_counter() - start
             if not memory:
-                durability.assert_full()
+                _assert_durable(settings, app)
             more = {"failed": sum(failed)}
             if memory:
                 return Measured(took / sum(done) * 1e6, more)
@@ -141,6 +177,31 @@ class SqliteView(SQLiteTrackingRecorder, View):
         mark.at(tracking.notification_id)
 
 
+def _postgres_view() -> type[View]:
+    """The same on PostgreSQL; psycopg is loaded for it."""
+    from eventsourcing.postgres import PostgresTrackingRecorder
+    from psycopg.sql import SQL, Identifier
+
+    class PostgresView(PostgresTrackingRecorder, View):
+        def __init__(self, datastore: Any, **named: Any) -> None:
+            super().__init__(datastore, **named)
+            mine = "create table if not exists {0}.acc_view(id uuid primary key, total bigint)"
+            self.sql_create_statements.append(SQL(mine).format(Identifier(self.datastore.schema)))
+
+        def add(self, account_id: UUID, amount: int, tracking: Tracking) -> None:
+            with self.datastore.transaction(commit=True) as cursor:
+                self._insert_tracking(cursor, tracking)
+                cursor.execute(
+                    "insert into acc_view values(%s,%s) "
+                    "on conflict(id) do update set total=acc_view.total+excluded.total",
+                    (account_id, amount),
+                    prepare=True,
+                )
+            mark.at(tracking.notification_id)
+
+    return PostgresView
+
+
 class Totals(Projection[View]):
     name = "accview"
     topics = (get_topic(Account.Created), get_topic(Account.Deposited))  # type: ignore[attr-defined]
@@ -159,26 +220,38 @@ class Totals(Projection[View]):
 
 
 def _runner(settings: Settings) -> ProjectionRunner[Any, Any]:
+    view: type[View] = SqliteView
     environment = {
         "PERSISTENCE_MODULE": "eventsourcing.popo",
         "ACCVIEW_PERSISTENCE_MODULE": "eventsourcing.sqlite",
-        "ACCVIEW_SQLITE_DBNAME": str(settings.fresh("es") / "v.db"),
     }
+    if settings.postgres:
+        view, environment = _postgres_view(), environment_of(settings)
+    else:
+        environment["ACCVIEW_SQLITE_DBNAME"] = str(settings.fresh("es") / "v.db")
     return ProjectionRunner(
-        application_class=Bank, projection_class=Totals, view_class=SqliteView, env=environment
+        application_class=Bank, projection_class=Totals, view_class=view, env=environment
     )
 
 
 def projection(settings: Settings) -> Measured:
-    """Events in memory, the view on SQLite, one transaction per event."""
-    accounts = settings.size(250, 20)
-    with _runner(settings) as runner:
-        mark.wait_for(accounts * 10)
+    """Events in memory, the view on SQLite, one transaction per event.
+
+    On PostgreSQL the events are written before the runner starts.
+    """
+    accounts = settings.size(150 if settings.postgres else 250, 20)
+    mark.wait_for(accounts * 10)
+    if settings.postgres:
+        with Bank(environment_of(settings)) as app:
+            _seeded(app, accounts)
         start = time.perf_counter()
-        _seeded(runner.app, accounts)
+    with _runner(settings) as runner:
+        if not settings.postgres:
+            start = time.perf_counter()
+            _seeded(runner.app, accounts)
         if not mark.reached.wait(60):
             raise RuntimeError("the projection did not arrive within 60 s")
-        durability.assert_full()
+        _assert_durable(settings, runner.app)
         return Measured(accounts * 10 / (mark.when - start))
 
 
@@ -192,5 +265,5 @@ def save_and_wait(settings: Settings) -> Measured:
             recorded = runner.app.save(Account(owner="o", note=NOTE))
             runner.wait(recorded[-1].notification.id, timeout=5)
             waits.append((time.perf_counter() - start) * 1e3)
-        durability.assert_full()
+        _assert_durable(settings, runner.app)
     return Measured(median(waits))

@@ -10,7 +10,8 @@ from sqlalchemy import create_engine, event, insert
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
-from benchmarks.measuring import Measured, Settings, durability
+from benchmarks.durability import durability
+from benchmarks.measuring import Measured, Settings
 
 ROWS = 100
 
@@ -86,13 +87,16 @@ def _event(id: str, amount: int) -> dict[str, str]:
 
 
 def transaction(settings: Settings) -> Measured:
-    """Get, change, add an event, commit; through aiosqlite, one caller."""
-    file = settings.fresh("plain") / "bench.db"
+    """Get, change, add an event, commit; through aiosqlite or asyncpg, one caller."""
 
     async def main() -> float:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{file}")
-        event.listen(engine.sync_engine, "connect", _durable)
-        event.listen(engine.sync_engine, "begin", _begin)
+        if settings.postgres:
+            engine = create_async_engine(f"postgresql+asyncpg{settings.postgres[10:]}")
+        else:
+            file = settings.fresh("plain") / "bench.db"
+            engine = create_async_engine(f"sqlite+aiosqlite:///{file}")
+            event.listen(engine.sync_engine, "connect", _durable)
+            event.listen(engine.sync_engine, "begin", _begin)
         async with engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
             await connection.run_sync(Outbox.metadata.create_all)
@@ -115,7 +119,10 @@ def transaction(settings: Settings) -> Measured:
             await deposit(f"a{done % ROWS}", 1250)
             done += 1
         took = time.perf_counter() - start
-        durability.assert_full()
+        if settings.postgres:
+            await durability.assert_synchronous()
+        else:
+            durability.assert_full()
         await engine.dispose()
         return done / took
 

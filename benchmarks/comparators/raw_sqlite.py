@@ -19,7 +19,8 @@ from benchmarks.comparators.payload import (
     encode,
     full,
 )
-from benchmarks.measuring import Measure, Measured, Settings, durability, median, timed
+from benchmarks.durability import durability
+from benchmarks.measuring import Measure, Measured, Settings, median, timed
 
 STREAMS = 1000
 

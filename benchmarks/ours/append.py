@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
-from benchmarks.measuring import Measure, Measured, Settings, durability
+from benchmarks.measuring import Measure, Measured, Settings
 from benchmarks.ours.domain import (
     Account,
     Deposited,
     accounts,
     app,
     decide,
-    deposit,
     evolve,
     transfers,
 )
-from diptych import App, Decider, EventSourced
+from benchmarks.ours.driving import Meter, drain
+from benchmarks.place import new_place
+from diptych import Decider, EventSourced
 
 STREAMS = 1000
-
-
-class _Meter:
-    """Time and processor time since its making: the second one says more on a busy machine."""
-
-    def __init__(self) -> None:
-        self._start, self._cpu = time.perf_counter(), time.process_time()
-
-    def rate(self, done: int) -> Measured:
-        cpu = time.process_time() - self._cpu
-        took = time.perf_counter() - self._start
-        return Measured(done / took, {"cpu_us": cpu / done * 1e6})
-
-
-async def _drain(bench: App, keys: Iterator[str], callers: int, end: float = float("inf")) -> int:
-    """The callers take keys until there are none or the time is over; how many were executed."""
-    done = 0
-
-    async def caller() -> None:
-        nonlocal done
-        for key in keys:
-            await bench.execute(deposit(key))
-            done += 1
-            if time.perf_counter() >= end:
-                return
-
-    await asyncio.gather(*(caller() for _ in range(callers)))
-    return done
 
 
 def _named(count: int, rounds: int = 1) -> Iterable[str]:
@@ -65,16 +36,16 @@ def warm(callers: int, *, inline: bool = False) -> Measure:
 
     def measure(settings: Settings) -> Measured:
         streams = settings.size(STREAMS, 100)
-        file = settings.fresh("ours") / "bench.db"
+        place = new_place(settings)
 
         async def main() -> Measured:
-            async with app(file, write=[accounts], inline=inline) as bench:
-                await _drain(bench, iter(_named(streams, 10)), 64)
+            async with app(place.url, write=[accounts], inline=inline) as bench:
+                await drain(bench, iter(_named(streams, 10)), 64)
                 names = [f"a{i}" for i in range(streams)]
-                meter, end = _Meter(), time.perf_counter() + settings.seconds
-                done = await _drain(bench, itertools.cycle(names), callers, end)
+                meter, end = Meter(), time.perf_counter() + settings.seconds
+                done = await drain(bench, itertools.cycle(names), callers, end)
                 measured = meter.rate(done)
-                durability.assert_full()
+                await place.assert_durable()
                 return measured
 
         return settings.run(main())
@@ -87,19 +58,19 @@ def cold(callers: int) -> Measure:
 
     def measure(settings: Settings) -> Measured:
         streams = settings.size(STREAMS, 300)
-        file = settings.fresh("ours") / "bench.db"
+        place = new_place(settings)
         names = [f"a{i}" for i in range(streams)]
 
         async def main() -> Measured:
-            async with app(file, write=[accounts], states=100) as bench:
-                await _drain(bench, iter(_named(streams, 10)), 64)
-            await _demand_reads(file, names, callers)
-            async with app(file, write=[accounts], states=100) as bench:
-                await _drain(bench, iter(names), callers)
-                meter, end = _Meter(), time.perf_counter() + settings.seconds
-                done = await _drain(bench, itertools.cycle(names), callers, end)
+            async with app(place.url, write=[accounts], states=100) as bench:
+                await drain(bench, iter(_named(streams, 10)), 64)
+            await _demand_reads(place.url, names, callers)
+            async with app(place.url, write=[accounts], states=100) as bench:
+                await drain(bench, iter(names), callers)
+                meter, end = Meter(), time.perf_counter() + settings.seconds
+                done = await drain(bench, itertools.cycle(names), callers, end)
                 measured = meter.rate(done)
-                durability.assert_full()
+                await place.assert_durable()
                 return measured
 
         return settings.run(main())
@@ -107,7 +78,7 @@ def cold(callers: int) -> Measure:
     return measure
 
 
-async def _demand_reads(file: Path, names: list[str], callers: int) -> None:
+async def _demand_reads(store: str, names: list[str], callers: int) -> None:
     """Counts what is evolved in one round, so that no cache can turn cold into warm unseen."""
     evolved = 0
 
@@ -117,10 +88,10 @@ async def _demand_reads(file: Path, names: list[str], callers: int) -> None:
         return evolve(account, event)
 
     counted = EventSourced("account", Decider(Account(), decide, counting), key="account_id")
-    async with app(file, write=[counted], states=100) as bench:
-        await _drain(bench, iter(names), callers)
+    async with app(store, write=[counted], states=100) as bench:
+        await drain(bench, iter(names), callers)
         evolved = 0
-        await _drain(bench, iter(names), callers)
+        await drain(bench, iter(names), callers)
     if evolved < 10 * len(names):
         raise RuntimeError(f"{evolved} events were read for {len(names)} commands: not cold")
 
@@ -129,16 +100,16 @@ def boundary(callers: int) -> Measure:
     """Each command reads and writes one tag that nothing else carries, under its condition."""
 
     def measure(settings: Settings) -> Measured:
-        file = settings.fresh("ours") / "bench.db"
+        place = new_place(settings)
 
         async def main() -> Measured:
-            async with app(file, write=[transfers]) as bench:
+            async with app(place.url, write=[transfers]) as bench:
                 keys = (f"t{i}" for i in itertools.count())
-                await _drain(bench, itertools.islice(keys, 256), callers)
-                meter, end = _Meter(), time.perf_counter() + settings.seconds
-                done = await _drain(bench, keys, callers, end)
+                await drain(bench, itertools.islice(keys, 256), callers)
+                meter, end = Meter(), time.perf_counter() + settings.seconds
+                done = await drain(bench, keys, callers, end)
                 measured = meter.rate(done)
-                durability.assert_full()
+                await place.assert_durable()
                 return measured
 
         return settings.run(main())
@@ -150,11 +121,11 @@ def memory(settings: Settings) -> Measured:
     """Microseconds per execute of one caller, over 100 streams in memory."""
 
     async def main() -> float:
-        async with app(None, write=[accounts]) as bench:
+        async with app("memory://", write=[accounts]) as bench:
             names = [f"a{i}" for i in range(100)]
-            await _drain(bench, iter(names * 5), 1)
+            await drain(bench, iter(names * 5), 1)
             start = time.perf_counter()
-            done = await _drain(bench, itertools.cycle(names), 1, start + settings.seconds)
+            done = await drain(bench, itertools.cycle(names), 1, start + settings.seconds)
             return (time.perf_counter() - start) / done * 1e6
 
     return Measured(settings.run(main()))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -92,7 +91,7 @@ async def total_of(query: TotalOf, views: Views) -> int:
 
 
 def app(
-    file: Path | None,
+    store: str,
     *,
     write: Sequence[EventSourced[Account] | Boundary[Account]],
     view: bool = False,
@@ -102,7 +101,7 @@ def app(
     views = [inline_totals] if inline else [totals] if view else []
     return App(
         "bench",
-        store="memory://" if file is None else f"sqlite:///{file}",
+        store=store,
         write=list(write),
         read=views,
         answer=[total_of] if views else [],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmarks.comparators.by_key import ROWS
 from benchmarks.measuring import Measure, Measured, Settings
 from benchmarks.ours.domain import Total, accounts, deposit, project
+from benchmarks.place import new_place
 from diptych import App, Query, View, Views
 
 AT_ONCE = 1000
@@ -42,18 +43,18 @@ def get(*, dictionary: bool, alone: bool) -> Measure:
     """Microseconds for each row.
 
     Args:
-        dictionary: The view rests in a dictionary, else in the app's own file.
+        dictionary: The view rests in a dictionary, else beside the log.
         alone: Each row has an answer of its own.
     """
 
     def measure(settings: Settings) -> Measured:
-        file = settings.fresh("ours") / "bench.db"
+        place = new_place(settings)
         view = View(Total, project, key="account_id", store="memory://" if dictionary else None)
 
         async def main() -> float:
             async with App(
                 "bench",
-                store=f"sqlite:///{file}",
+                store=place.url,
                 write=[accounts],
                 read=[view],
                 answer=[many, one],

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from benchmarks.comparators.plain_sqlalchemy import ROWS, Account, Base
-from benchmarks.measuring import Measured, Settings, durability
+from benchmarks.measuring import Measured, Settings
+from benchmarks.place import new_place
 from diptych import App, Handlers
 
 
@@ -36,11 +37,11 @@ async def deposit(command: Deposit, session: AsyncSession) -> list[Deposited]:
 
 def handler(settings: Settings) -> Measured:
     """Commands per second."""
-    file = settings.fresh("ours") / "bench.db"
+    place = new_place(settings)
     model = Handlers("account", [deposit], key="account_id", tables=Base.metadata)
 
     async def main() -> float:
-        async with App("bench", store=f"sqlite:///{file}", write=[model]) as bench:
+        async with App("bench", store=place.url, write=[model]) as bench:
             for n in range(ROWS):
                 await bench.execute(Deposit(f"a{n}", 1))
             done = 0
@@ -49,7 +50,7 @@ def handler(settings: Settings) -> Measured:
                 await bench.execute(Deposit(f"a{done % ROWS}", 1250))
                 done += 1
             took = time.perf_counter() - start
-            durability.assert_full()
+            await place.assert_durable()
             return done / took
 
     return Measured(settings.run(main()))

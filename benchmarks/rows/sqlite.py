@@ -1,76 +1,19 @@
-"""The rows of the report: which variants run, in which order, and what is promised of the ratio.
-
-Variants are named by module and function, so that the process that measures one imports nothing
-of the others.
-"""
+"""The rows on SQLite: one file, WAL, synchronous=FULL."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
-
-from benchmarks.measuring import Measure
-
-OURS = "diptych"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way to do a row's work; `share` of the seconds of a measurement are enough for it."""
-
-    title: str
-    module: str
-    function: str
-    arguments: tuple[int, ...] = ()
-    options: tuple[tuple[str, bool], ...] = ()
-    share: float = 1.0
-
-    def load(self) -> Measure:
-        function: Callable[..., Measure] = getattr(
-            importlib.import_module(f"benchmarks.{self.module}"), self.function
-        )
-        if self.arguments or self.options:
-            return function(*self.arguments, **dict(self.options))
-        return function  # type: ignore[return-value]  # takes the settings itself
-
-
-@dataclass(frozen=True)
-class Promise:
-    """A ratio ours/other (rates), or ours alone (`absolute`), with its aim and its floor."""
-
-    against: str
-    aim: float
-    floor: float
-    kind: Literal["limit", "peer", "absolute"]
-
-
-@dataclass(frozen=True)
-class Row:
-    title: str
-    unit: str
-    variants: dict[str, Variant]
-    order: tuple[str, ...]
-    promises: tuple[Promise, ...]
-    higher_is_better: bool = True
-    note: str = ""
-
-
-# The shared comparators run for half a second: longer, and the streams they read have grown so far
-# that the limit is no longer one.
-_SHORT = 1 / 3
+from benchmarks.rows.row import OURS, SHORT, Promise, Row, Variant
 
 _RAW = "comparators.raw_sqlite"
 _ES = "comparators.peer_eventsourcing"
 
-ROWS: dict[str, Row] = {
+SQLITE: dict[str, Row] = {
     "warm": Row(
         title="decide and append, 64 callers, SQLite FULL, warm",
         unit="/s",
         variants={
             "limit": Variant(
-                "hand-written command, 64 per commit (reads)", _RAW, "command", (64,), share=_SHORT
+                "hand-written command, 64 per commit (reads)", _RAW, "command", (64,), share=SHORT
             ),
             OURS: Variant("execute, 64 tasks, states cached", "ours.append", "warm", (64,)),
             "strict": Variant("hand-written warm loop, 64 per commit", _RAW, "warm", (64,)),
@@ -89,7 +32,7 @@ ROWS: dict[str, Row] = {
         unit="/s",
         variants={
             "limit": Variant(
-                "hand-written command, 64 per commit (reads)", _RAW, "command", (64,), share=_SHORT
+                "hand-written command, 64 per commit (reads)", _RAW, "command", (64,), share=SHORT
             ),
             OURS: Variant("execute, 64 tasks, each stream read", "ours.append", "cold", (64,)),
             "peer": Variant("eventsourcing, 64 threads", _ES, "update", (64,)),
@@ -104,7 +47,7 @@ ROWS: dict[str, Row] = {
         unit="/s",
         variants={
             "limit": Variant(
-                "hand-written command, 1 per commit (reads)", _RAW, "command", (1,), share=_SHORT
+                "hand-written command, 1 per commit (reads)", _RAW, "command", (1,), share=SHORT
             ),
             OURS: Variant("execute, 1 task", "ours.append", "warm", (1,)),
             "strict": Variant("hand-written warm loop, 1 per commit", _RAW, "warm", (1,)),
@@ -155,29 +98,6 @@ ROWS: dict[str, Row] = {
         promises=(Promise("", 3, 6, "absolute"),),
         higher_is_better=False,
         note="The peer's figure includes its save.",
-    ),
-    "get-dictionary": Row(
-        title="get by key, a view in a dictionary",
-        unit=" us",
-        variants={
-            "bare": Variant("a dict of the same rows", "comparators.by_key", "dictionary"),
-            OURS: Variant(
-                "views.get, 1000 in an answer",
-                "ours.getting",
-                "get",
-                options=(("dictionary", True), ("alone", False)),
-            ),
-            "alone": Variant(
-                "ask, an answer for each",
-                "ours.getting",
-                "get",
-                options=(("dictionary", True), ("alone", True)),
-            ),
-        },
-        order=("bare", OURS, "alone", "bare", OURS),
-        promises=(),
-        higher_is_better=False,
-        note="An answer of its own pays the door and the freshness of what it gives.",
     ),
     "get-sqlite": Row(
         title="get by key, a view in SQLite",
@@ -237,37 +157,4 @@ ROWS: dict[str, Row] = {
         note="By hand: get, change, one INSERT for the event, COMMIT. Handlers do that, and the "
         "door, the outcome by command id, the versions of the stream.",
     ),
-    "memory": Row(
-        title="execute with the memory store, one caller",
-        unit=" us",
-        variants={
-            "bare": Variant("a dict of async functions", "comparators.peer_mediators", "bare_dict"),
-            OURS: Variant("execute, memory://", "ours.append", "memory"),
-            "peer": Variant(
-                "python-cqrs, handler does nothing", "comparators.peer_mediators", "python_cqrs"
-            ),
-            "eventsourcing": Variant(
-                "eventsourcing in memory", _ES, "update", (1,), (("memory", True),)
-            ),
-        },
-        order=("bare", "peer", OURS, "eventsourcing", OURS, "peer"),
-        promises=(Promise("", 25, 40, "absolute"),),
-        higher_is_better=False,
-    ),
-    "import": Row(
-        title="import diptych",
-        unit=" ms",
-        variants={
-            "bare": Variant("asyncio, msgspec, dataclasses alone", "ours.start", "parts_imported"),
-            OURS: Variant("import diptych", "ours.start", "diptych_imported"),
-            "all": Variant("from diptych import *", "ours.start", "everything_imported"),
-        },
-        order=("bare", OURS, "all", "bare", OURS, "all"),
-        promises=(Promise("", 60, 60, "absolute"),),
-        higher_is_better=False,
-        note="Names are loaded when they are first used, so what a program pays before its first "
-        "command lies between `import diptych` and `from diptych import *`.",
-    ),
 }
-
-REFERENCE = Variant("overwrite 8 KiB + fdatasync", "measuring", "fdatasync_rate")
