@@ -46,7 +46,7 @@ class Stop:
         self._handlers -= path == "handler"
 
     def watch(self) -> None:
-        """Looks at what this process tells the driver to do: SQLAlchemy's work and the engine's."""
+        """Looks at what the engine tells its driver to do. Who has a COMMIT of their own say so."""
         if self._due is None or not hasattr(signal, "SIGSTOP"):
             return
         driver: Any = asyncpg.Connection
@@ -61,12 +61,13 @@ class Stop:
             wrote = id(connection) in self._wrote
             self._wrote.discard(id(connection))
             if wrote and query.rstrip(";") == "COMMIT":
-                self._before_commit()
+                self.before_commit()
             return await execute(connection, query, *values, **more)
 
         driver.fetch, driver.execute = fetching, executing
 
-    def _before_commit(self) -> None:
+    def before_commit(self) -> None:
+        """Stops here, if it is due."""
         if self._due is None or time.monotonic() < self.began + self._due:
             return
         if self._handlers > (_path.get() == "handler"):

@@ -183,6 +183,7 @@ class Writers:
             raise Failed from error
         else:
             try:
+                self._stop.before_commit()
                 await session.commit()
             except Exception as error:
                 raise CommitUnknown(f"COMMIT failed: {error}") from error
