@@ -1,28 +1,32 @@
 """`python -m diptych.ops.prove.writing`: a process that writes in every way, and notes what it was
-told. It stops itself (SIGSTOP) once, between what it wrote and its COMMIT."""
+told."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import random
-import signal
-import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 
-from diptych.adapters.postgres.address import address
+from diptych.adapters.postgres.address import Address, address
 from diptych.app import App
 from diptych.errors import CommitUnknown, Refused, StoreFault
 from diptych.message import Receipt
 from diptych.ops.prove.child import carry_out
 from diptych.ops.prove.notes import Notes
-from diptych.ops.prove.plan import HELD, Task
+from diptych.ops.prove.plan import HELD, Plan, Task
+from diptych.ops.prove.stopping import Stop
 from diptych.ops.prove.workload import (
     KEYS,
     Count,
@@ -51,54 +55,6 @@ class Failed(Exception):
     """It certainly did not happen."""
 
 
-class Stop:
-    """Stops this process before a COMMIT, when it is due.
-
-    Args:
-        due: Seconds after the beginning; None for never.
-    """
-
-    def __init__(self, task: Task, notes: Notes, due: float | None) -> None:
-        self._task = task
-        self._notes = notes
-        self._due = due
-        self._wrote: set[int] = set()
-        self.began = float("inf")
-
-    def watch(self) -> None:
-        """Looks at what this process tells the driver to do: SQLAlchemy's work and the engine's."""
-        if self._due is None or not hasattr(signal, "SIGSTOP"):
-            return
-        driver: Any = asyncpg.Connection
-        fetch, execute = driver.fetch, driver.execute
-
-        async def fetching(connection: Any, query: str, *values: Any, **more: Any) -> Any:
-            if "diptych_write(" in query and connection.is_in_transaction():
-                self._wrote.add(id(connection))
-            return await fetch(connection, query, *values, **more)
-
-        async def executing(connection: Any, query: str, *values: Any, **more: Any) -> Any:
-            wrote = id(connection) in self._wrote
-            self._wrote.discard(id(connection))
-            if wrote and query.rstrip(";") == "COMMIT":
-                self._before_commit()
-            return await execute(connection, query, *values, **more)
-
-        driver.fetch, driver.execute = fetching, executing
-
-    def _before_commit(self) -> None:
-        if self._due is None or time.monotonic() < self.began + self._due:
-            return
-        self._due = None
-        plan, own = self._task.plan, os.getpid()
-        waking = subprocess.Popen(["sh", "-c", f"sleep {plan.stop}; kill -CONT {own}"])
-        self._notes.say({"stopped": time.monotonic()})
-        plan.stopped(self._task.number).touch()
-        os.kill(own, signal.SIGSTOP)
-        waking.wait()
-        self._notes.say({"woke": time.monotonic()})
-
-
 class Writers:
     """The writers of one process."""
 
@@ -106,12 +62,14 @@ class Writers:
         self,
         task: Task,
         notes: Notes,
+        stop: Stop,
         app: App,
         sessions: async_sessionmaker[AsyncSession],
     ) -> None:
         self._plan = task.plan
         self._task = task
         self._notes = notes
+        self._stop = stop
         self._app = app
         self._sessions = sessions
 
@@ -173,6 +131,7 @@ class Writers:
         if hold is not None:
             about["held"] = True
         self._notes.say({**about, "path": path, "events": lines, "called": time.monotonic()})
+        self._stop.begins(path)
         try:
             receipt = await send()
             about |= {"outcome": "ok", "position": receipt.position}
@@ -184,6 +143,8 @@ class Writers:
             about |= {"outcome": "unknown", "error": _text(error)}
         except Exception as error:
             about |= {"outcome": "failed", "error": _text(error)}
+        finally:
+            self._stop.ends(path)
         self._notes.say({**about, "returned": time.monotonic()})
 
     async def _execute(self, id: str, command: Any) -> Receipt:
@@ -222,6 +183,7 @@ class Writers:
             raise Failed from error
         else:
             try:
+                self._stop.before_commit()
                 await session.commit()
             except Exception as error:
                 raise CommitUnknown(f"COMMIT failed: {error}") from error
@@ -241,6 +203,29 @@ def _text(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {str(error)[:300]}"
 
 
+def _engine(plan: Plan) -> AsyncEngine:
+    """As an application has it already; behind a pooler, without statements that outlive a
+    transaction."""
+    where = address(plan.url)
+    options: dict[str, Any] = {"async_creator_fn": _connecting(where)}
+    if where.statement_cache == 0:
+        options["prepared_statement_cache_size"] = 0
+        options["prepared_statement_name_func"] = lambda: f"prove_{os.urandom(8).hex()}"
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args=options,
+        pool_size=20,
+        execution_options={"schema_translate_map": {None: plan.schema}},
+    )
+
+
+def _connecting(where: Address) -> Callable[..., Awaitable[Any]]:
+    async def connect(**_: Any) -> Any:
+        return await asyncpg.connect(where.dsn, statement_cache_size=where.statement_cache)
+
+    return connect
+
+
 async def work(task: Task) -> None:
     """Opens the app, waits until all may begin, and writes."""
     plan = task.plan
@@ -248,13 +233,7 @@ async def work(task: Task) -> None:
     due = {0: 0.25, 1 % plan.processes: 0.6}.get(task.number)
     stop = Stop(task, notes, None if due is None else due * plan.seconds)
     stop.watch()
-    dsn = address(plan.url).dsn
-    engine = create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=lambda: asyncpg.connect(dsn),
-        pool_size=20,
-        execution_options={"schema_translate_map": {None: plan.schema}},
-    )
+    engine = _engine(plan)
     try:
         async with build(plan) as app:
             notes.say({"open": True})
@@ -262,7 +241,7 @@ async def work(task: Task) -> None:
                 await asyncio.sleep(0.01)
             stop.began = time.monotonic()
             sessions = async_sessionmaker(engine, expire_on_commit=False)
-            await Writers(task, notes, app, sessions).run(stop.began)
+            await Writers(task, notes, stop, app, sessions).run(stop.began)
             notes.say({"done": True})
     finally:
         await engine.dispose()
