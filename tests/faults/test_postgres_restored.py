@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -21,7 +21,7 @@ from tests.faults.ledger import Book, LengthOf, app
 from tests.faults.postgres_tables import fetch
 from tests.servers.databases import Databases, with_database
 from tests.servers.postgres import Postgres
-from tests.servers.replica import become_replica
+from tests.servers.replica import Replica, become_replica
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -178,6 +178,38 @@ async def test_an_app_notices_that_a_replica_has_taken_over(own: Postgres) -> No
             assert after.version == 2
         with pytest.raises(ForeignStore, match="not the log that was opened"):
             await opened.execute(Book("l", "g", 1))
+
+
+async def test_after_a_failover_that_lost_commands_they_are_sent_again(own: Postgres) -> None:
+    """To a replica that had not heard of them, by an app whose URL names both."""
+    with Replica(own) as replica:
+        here, there = urlsplit(own.dsn()), urlsplit(replica.dsn())
+        netloc = f"{here.netloc},127.0.0.1:{there.port}"
+        both = urlunsplit(here._replace(netloc=netloc, query="target_session_attrs=read-write"))
+        async with app(both) as opened:
+            kept = await opened.execute(Book("l", "kept", 1), id="kept")
+            head = "SELECT count(*) FROM diptych_events"
+            while await fetch(replica.dsn(), WAITS_FOR_TABLES) or not await fetch(
+                replica.dsn(), f"{head} HAVING count(*) = 1"
+            ):
+                await asyncio.sleep(0.02)
+            await asyncio.to_thread(replica.stop)
+            lost = await opened.execute(Book("l", "lost", 1), id="lost")
+            await asyncio.to_thread(own.kill)
+            await asyncio.to_thread(replica.start)
+            await fetch(replica.dsn(), "SELECT pg_promote()")
+            with pytest.raises(ForeignStore, match=r"replica has become the primary.*Open the app"):
+                await opened.execute(Book("l", "next", 1))
+        async with app(both) as opened:
+            assert (await opened.execute(Book("l", "kept", 1), id="kept")).position == kept.position
+            other = await opened.execute(Book("l", "next", 1), id="next")
+            assert (other.position, other.version) == (lost.position, lost.version)
+            assert (await opened.execute(Book("l", "lost", 1), id="lost")).version == 3
+            with pytest.raises(ForeignStore, match="seen= comes from"):
+                await opened.execute(Book("l", "seen", 1), seen=lost)
+
+
+WAITS_FOR_TABLES = "SELECT 1 WHERE to_regclass('diptych_events') IS NULL"
 
 
 async def test_what_was_under_way_at_a_failover_is_unknown(own: Postgres) -> None:
