@@ -129,6 +129,8 @@ ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError, 
 
 def is_lost(error: BaseException) -> bool:
     """Whether the connection, or the server, has gone: what was under way may have happened."""
+    if isinstance(error, ValueError):
+        return False  # a parameter that the driver does not take
     return isinstance(
         error,
         OSError
@@ -232,3 +234,12 @@ def begin(lock: tuple[int, int]) -> str:
         f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; "
         f"SELECT pg_advisory_xact_lock({lock[0]}, {lock[1]})"
     )
+
+
+def search_path(address: Address) -> str:
+    """Lets names without a schema mean ours first, to the end of the transaction; "" where they do.
+
+    Users' own tables may be in `public`.
+    """
+    schema = address.schema
+    return "" if schema == "public" else f"SET LOCAL search_path = {schema}, public; "
