@@ -67,6 +67,8 @@ def place_of_views(url: str | None, app: str) -> str | None:
     """
     if url is None or url == app == "sqlite://":
         return None
+    if url.partition("://")[0] in SCHEMES and app.partition("://")[0] in SCHEMES:
+        return None if address(url).same_as(address(app)) else url
     if url.startswith("sqlite:///"):
         url = f"sqlite:///{os.path.abspath(url.removeprefix('sqlite:///'))}"
         if app.startswith("sqlite:///"):
@@ -100,6 +102,10 @@ def build_store(
         return store, ViewsBesideLog(store) if reads else None
     if scheme in SCHEMES:
         from diptych.adapters.postgres.store import PostgresStore
+        from diptych.adapters.postgres.views import ViewsBesideLog as ViewsBesideLogThere
+
+        from diptych.adapters.postgres.store import PostgresStore
+        from diptych.adapters.postgres.views import ViewsBesideLog as ViewsBesideLogThere
 
         there = PostgresStore(
             address(url),
@@ -108,7 +114,7 @@ def build_store(
             own=own,
             wake=address(wake_dsn) if wake_dsn else None,
         )
-        return there, None
+        return there, ViewsBesideLogThere(there) if reads else None
     from diptych.adapters.memory.store import MemoryStore
 
     memory = MemoryStore()
@@ -126,6 +132,10 @@ def build_view_store(url: str) -> ViewStore:
         from diptych.adapters.sqlite.view_file import ViewsInFile
 
         return ViewsInFile(_file(path))
+    if scheme in SCHEMES:
+        from diptych.adapters.postgres.view_database import ViewsInDatabase
+
+        return ViewsInDatabase(address(url))
     from diptych.adapters.dictionary.views import DictionaryViews
 
     return DictionaryViews()

@@ -50,6 +50,10 @@ class Address:
         """The store's advisory lock; such locks belong to a database."""
         return LOCKS, zlib.crc32(self.schema.encode()) - 2**31
 
+    def same_as(self, other: Address) -> bool:
+        """Whether it is the same schema of the same database, as far as the names say."""
+        return self.where == other.where
+
     def url(self, driver: str) -> str:
         """The same for SQLAlchemy.
 
