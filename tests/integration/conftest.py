@@ -11,10 +11,13 @@ from diptych import App
 from tests.integration.pots import bank, file_url
 
 
-@pytest.fixture(params=["memory://", "sqlite://", "sqlite:///"])
+@pytest.fixture(params=["memory://", "sqlite://", "sqlite:///", "postgresql://"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of an empty store."""
     given: str = request.param
+    if given == "postgresql://":
+        url: str = request.getfixturevalue("postgres")
+        return url
     return file_url(tmp_path / "bank.db") if given == "sqlite:///" else given
 
 

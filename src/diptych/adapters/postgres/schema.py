@@ -214,6 +214,8 @@ def migration(schema: str, lock: tuple[int, int], found: int) -> str:
         step.format(s=schema, lock_class=lock[0], lock_key=lock[1], lock_ms=LOCK_MS).strip()
         for step in STEPS[found:]
     ]
+    if not found and schema != "public":
+        steps.insert(0, f"CREATE SCHEMA IF NOT EXISTS {schema}")
     if found and steps:
         steps.append(
             f"UPDATE {schema}.diptych_store SET format = {FORMAT}, incarnation = replace("
