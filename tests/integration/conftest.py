@@ -21,9 +21,18 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return file_url(tmp_path / "bank.db") if given == "sqlite:///" else given
 
 
+@pytest.fixture(params=["sqlite:///", "postgresql://"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty store that survives its app, and that several may open."""
+    if request.param == "postgresql://":
+        url: str = request.getfixturevalue("postgres")
+        return url
+    return file_url(tmp_path / "bank.db")
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """Of an empty store that survives its app, and that several may open."""
+    """Of an empty file."""
     return file_url(tmp_path / "bank.db")
 
 

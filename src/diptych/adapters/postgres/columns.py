@@ -83,7 +83,7 @@ def _exponent(value: Decimal) -> int:
 def _flag(value: Any) -> bool:
     if value.__class__ is not bool:
         raise ValueError(f"is {type(value).__name__}, not bool")
-    return cast("bool", value)
+    return value
 
 
 def _moment_back(value: datetime) -> datetime:

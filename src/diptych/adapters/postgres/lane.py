@@ -22,7 +22,7 @@ from diptych.adapters.postgres.connection import (
     search_path,
 )
 from diptych.adapters.postgres.schema import Statements
-from diptych.errors import Fault, ReadOnly, StoreUnavailable
+from diptych.errors import Fault, NotOpen, ReadOnly, StoreUnavailable
 from diptych.read.port import Snapshot
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Lane:
     @property
     def connection(self) -> Connection:
         """In the snapshot that has begun."""
-        assert self._connection is not None
+        if self._connection is None:
+            raise NotOpen(self._address.where)
         return self._connection
 
     async def begin(self) -> Snapshot:
@@ -163,18 +164,20 @@ class Lane:
 
 
 class Lanes:
-    """A few lanes, each lent to one answer at a time; the first is opened with the store."""
+    """A few lanes, each lent to one answer at a time."""
 
     def __init__(self, address: Address, sql: Statements, *, has_log: bool) -> None:
-        self._make = lambda: Lane(address, sql, has_log=has_log)
+        self._address = address
+        self._statements = sql
+        self._has_log = has_log
         self._all: list[Lane] = []
-        self._free: asyncio.LifoQueue[Lane] = asyncio.LifoQueue()
+        self._free: asyncio.Queue[Lane] = asyncio.Queue()
         self._ending: set[asyncio.Task[None]] = set()
 
     async def lend(self) -> Lane:
         """A lane; waits for one where all are lent."""
         if self._free.empty() and len(self._all) < LANES:
-            lane = self._make()
+            lane = Lane(self._address, self._statements, has_log=self._has_log)
             self._all.append(lane)
             return lane
         return await self._free.get()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from asyncpg import exceptions as pg
 from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import StaticPool
 
@@ -32,7 +31,8 @@ class Lent:
 
 async def sqlalchemy_on(lent: Lent, address: Address) -> AsyncConnection:
     """SQLAlchemy's Core on this very connection, within whatever transaction has begun on it."""
-    driver: Any = PGDialect_asyncpg.import_dbapi()
+    dialect: Any = PGDialect_asyncpg
+    driver: Any = dialect.import_dbapi()
 
     async def connect() -> Lent:
         return lent
@@ -96,10 +96,19 @@ class Executor:
                 cause = cause_of(error)
                 if is_fault(cause):
                     raise cause from error
-                what = f"{type(statement).__name__.lower()} of {statement.table.name}"
-                raise BadResult(what, f"failed: {_said(cause)}.") from error
+                raise BadResult(_words(statement), f"failed: {_said(cause)}.") from error
+            except (SQLAlchemyError, AttributeError) as error:
+                raise BadResult(
+                    _words(statement),
+                    f"cannot be written for PostgreSQL: {error}. Use insert of "
+                    "sqlalchemy.dialects.postgresql for ON CONFLICT: SQLite takes it as well.",
+                ) from error
+
+
+def _words(statement: Any) -> str:
+    return f"{type(statement).__name__.lower()} of {statement.table.name}"
 
 
 def _said(cause: BaseException) -> str:
-    detail = getattr(cause, "detail", None) if isinstance(cause, pg.PostgresError) else None
-    return f"{cause} ({detail.rstrip('.')})" if detail else str(cause).rstrip(".")
+    message, detail = getattr(cause, "message", None), getattr(cause, "detail", None)
+    return f"{message or cause}".rstrip(".") + (f" ({detail.rstrip('.')})" if detail else "")

@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import Enum
 from inspect import Parameter, signature
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -318,7 +318,7 @@ def integer(value: Any) -> int:
         raise ValueError(f"is {type(value).__name__}, not int")
     if not -INT64 <= value < INT64:
         raise ValueError(f"is {value}, over 64 bits (keep it as a Decimal or text)")
-    return cast("int", value)
+    return value
 
 
 def real(value: Any) -> float:
@@ -336,7 +336,7 @@ def decimal(value: Any) -> Decimal:
         raise ValueError(f"is {type(value).__name__}, not Decimal")
     if not value.is_finite() or abs(value.adjusted()) > DIGITS:
         raise ValueError(f"is Decimal {value}, which cannot be kept in {DIGITS} digits")
-    return cast("Decimal", value)
+    return value
 
 
 def moment(value: Any) -> datetime:
@@ -375,6 +375,30 @@ def _flag(value: Any) -> int:
     return int(value)
 
 
+def _decimal_text(value: Any) -> str:
+    return format(decimal(value), "f")
+
+
+def _moment_text(value: Any) -> str:
+    return moment(value).astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _day_text(value: Any) -> str:
+    return day(value).isoformat()
+
+
+def _micros(value: Any) -> int:
+    return span(value) // MICROSECOND
+
+
+def _span_of(micros: int) -> timedelta:
+    return timedelta(microseconds=micros)
+
+
+def _uuid_text(value: Any) -> str:
+    return str(uuid(value))
+
+
 SQLITE: Dialect = {
     "text": Stored("TEXT", exactly(str), None),
     "json": Stored("TEXT", exactly(str), None),
@@ -382,19 +406,11 @@ SQLITE: Dialect = {
     "real": Stored("REAL", real, None),
     "boolean": Stored("INTEGER", _flag, bool),
     "bytes": Stored("BLOB", exactly(bytes), None),
-    "decimal": Stored("DECIMAL", lambda value: format(decimal(value), "f"), Decimal),
-    "datetime": Stored(
-        "TEXT",
-        lambda value: moment(value).astimezone(UTC).isoformat(timespec="microseconds"),
-        datetime.fromisoformat,
-    ),
-    "date": Stored("TEXT", lambda value: day(value).isoformat(), date.fromisoformat),
-    "timedelta": Stored(
-        "INTEGER",
-        lambda value: span(value) // MICROSECOND,
-        lambda value: timedelta(microseconds=value),
-    ),
-    "uuid": Stored("TEXT", lambda value: str(uuid(value)), UUID),
+    "decimal": Stored("DECIMAL", _decimal_text, Decimal),
+    "datetime": Stored("TEXT", _moment_text, datetime.fromisoformat),
+    "date": Stored("TEXT", _day_text, date.fromisoformat),
+    "timedelta": Stored("INTEGER", _micros, _span_of),
+    "uuid": Stored("TEXT", _uuid_text, UUID),
 }
 """SQLite: DECIMAL is text that compares by value."""
 
