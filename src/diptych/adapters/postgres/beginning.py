@@ -6,17 +6,18 @@ do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
+from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import Connection, Executes, search_path
 from diptych.adapters.postgres.preparing import remember, stored_stamps
 from diptych.adapters.postgres.schema import Statements
-from diptych.adapters.postgres.store import PostgresStore
 from diptych.adapters.postgres.tables import ViewTable
 from diptych.adapters.sql.quoting import quoted
+from diptych.adapters.sql.views import Writes
 from diptych.log.names import Stamp, compare
 from diptych.message import Position
 from diptych.read.port import Begun, Shape, TableSet
@@ -25,12 +26,30 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
     from sqlalchemy import Index, Table
 
+T = TypeVar("T")
+
 Stand: TypeAlias = Mapping[str, tuple[Position, Position]]
 """By checkpoint, where it is, and where it will have been filled."""
 
 
+class Database(Writes, Protocol):
+    """What keeps the tables."""
+
+    @property
+    def address(self) -> Address: ...
+    @property
+    def sql(self) -> Statements: ...
+    async def look(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """What a piece of work that only reads returns; it may be done twice."""
+        ...
+
+    async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Runs `work` in a transaction that has the store's lock."""
+        ...
+
+
 async def begin_views(
-    store: PostgresStore, tables: Sequence[ViewTable], head: Position
+    store: Database, tables: Sequence[ViewTable], head: Position
 ) -> dict[str, Begun]:
     """Begins views that are new, and looks at how the others stand."""
     sql = store.sql
@@ -56,7 +75,7 @@ async def begin_views(
 
 
 async def begin_projections(
-    store: PostgresStore, projections: Sequence[TableSet], head: Position
+    store: Database, projections: Sequence[TableSet], head: Position
 ) -> dict[str, Begun]:
     """The same for projections.
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
-from diptych.adapters.postgres.beginning import begin_projections, begin_views
+from diptych.adapters.postgres.beginning import Database, begin_projections, begin_views
 from diptych.adapters.postgres.group import InlineView
 from diptych.adapters.postgres.lane import Lanes
 from diptych.adapters.postgres.session import LaneSession
@@ -27,7 +27,7 @@ class PostgresViews(SqlViews[ViewTable]):
         has_log: Whether the log that they follow is in the same database.
     """
 
-    def __init__(self, store: PostgresStore, *, has_log: bool) -> None:
+    def __init__(self, store: Database, *, has_log: bool) -> None:
         schema = store.address.schema
         super().__init__(store, Catalogue(partial(ViewTable, schema=schema), schema=schema))
         self._database = store
@@ -92,6 +92,7 @@ class ViewsBesideLog(PostgresViews):
 
     def __init__(self, store: PostgresStore) -> None:
         super().__init__(store, has_log=True)
+        self._log_store = store
 
     async def open(
         self,
@@ -107,5 +108,5 @@ class ViewsBesideLog(PostgresViews):
             for shape in shapes
             if shape.checkpoint in folds
         ]
-        self._database.keep(kept, partial(self._moved, [view.checkpoint for view in kept]))
+        self._log_store.keep(kept, partial(self._moved, [view.checkpoint for view in kept]))
         return begun
