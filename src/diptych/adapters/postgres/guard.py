@@ -20,7 +20,7 @@ from diptych.errors import ReadOnly
 _TOUCHES = re.compile(
     r"\b(pg_(?:try_)?advisory_\w+|set_config|pg_notify|pg_(?:terminate|cancel)_backend"
     r"|pg_logical_emit_message|pg_reload_conf|pg_rotate_logfile|pg_promote|pg_switch_wal"
-    r"|pg_create_\w+|dblink\w*)\"?\s*\(",
+    r"|pg_create_\w+|lo_\w+|dblink\w*)\"?\s*\(",
     re.IGNORECASE,
 )
 """Functions that change something, which a READ ONLY transaction lets pass."""
