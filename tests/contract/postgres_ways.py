@@ -21,7 +21,7 @@ CREATE FUNCTION lock_it() RETURNS int LANGUAGE plpgsql AS $$
     BEGIN EXECUTE 'SELECT pg_advisory' || '_lock(5)'; RETURN 1; END $$;
 CREATE FUNCTION leave() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
     PERFORM set_config('search_path', 'nowhere', false);
-    PERFORM set_config('statement_timeout', '1', false);
+    PERFORM set_config('statement_timeout', '12345', false);
     RETURN 1; END $$;
 CREATE PROCEDURE finish() LANGUAGE plpgsql AS $$ BEGIN COMMIT; DELETE FROM view_count_1; END $$;
 """
