@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
+from diptych.adapters.news import News
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import Connection, Executes, search_path
 from diptych.adapters.postgres.preparing import remember, stored_stamps
@@ -45,6 +46,14 @@ class Database(Writes, Protocol):
 
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Runs `work` in a transaction that has the store's lock."""
+        ...
+
+    async def verify(self, connection: Connection) -> None:
+        """Whether a new connection leads to what was opened."""
+        ...
+
+    def news_of(self, checkpoint: str, ask: Callable[[], Awaitable[Position]]) -> News:
+        """Wakes those who wait for a checkpoint to move, whoever moves it."""
         ...
 
 

@@ -123,14 +123,20 @@ async def is_pooled(connection: Connection) -> bool:
     return await connection.execute(asked) == "SELECT 0"
 
 
+async def settled(address: Address, connection: Connection) -> Address:
+    """The same, with what is seen of a pooler where the URL leaves that open."""
+    if address.chosen:
+        return address
+    kept = 0 if await is_pooled(connection) else address.statement_cache
+    return replace(address, statement_cache=kept, chosen=True)
+
+
 ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError, TimeoutError)
 """What asyncpg raises."""
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether the connection, or the server, has gone: what was under way may have happened."""
-    if isinstance(error, ValueError):
-        return False  # a parameter that the driver does not take
     return isinstance(
         error,
         OSError

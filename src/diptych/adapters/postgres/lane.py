@@ -7,8 +7,9 @@ savepoint, and nothing that would end it is ever executed.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from asyncpg import exceptions as pg
 
@@ -27,6 +28,8 @@ from diptych.read.port import Snapshot
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+Verify: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 LANES = 10
 """Answers that can read at once."""
@@ -56,12 +59,14 @@ class Lane:
     """Owns a connection, and SQLAlchemy's hold on it.
 
     Args:
+        verify: Looks at each new connection before it is used.
         has_log: Whether the log is in the same database, so that its head is of the same snapshot.
     """
 
-    def __init__(self, address: Address, sql: Statements, *, has_log: bool) -> None:
+    def __init__(self, address: Address, sql: Statements, verify: Verify, *, has_log: bool) -> None:
         self._address = address
         self._statements = sql
+        self._verify = verify
         self._has_log = has_log
         self._begin = f"{_BEGIN}{search_path(address)}{_SAVEPOINT}"
         self._connection: Connection | None = None
@@ -133,7 +138,15 @@ class Lane:
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
             await self._let_go()
-            self._connection = await connect(self._address)
+            connection = await connect(self._address)
+            try:
+                await self._verify(connection)
+            except BaseException as error:
+                connection.terminate()
+                if isinstance(error, ERRORS):
+                    raise self.fault(error) from error
+                raise
+            self._connection = connection
         return self._connection
 
     async def _let_go(self) -> None:
@@ -166,9 +179,10 @@ class Lane:
 class Lanes:
     """A few lanes, each lent to one answer at a time."""
 
-    def __init__(self, address: Address, sql: Statements, *, has_log: bool) -> None:
+    def __init__(self, address: Address, sql: Statements, verify: Verify, *, has_log: bool) -> None:
         self._address = address
         self._statements = sql
+        self._verify = verify
         self._has_log = has_log
         self._all: list[Lane] = []
         self._free: asyncio.Queue[Lane] = asyncio.Queue()
@@ -177,7 +191,7 @@ class Lanes:
     async def lend(self) -> Lane:
         """A lane; waits for one where all are lent."""
         if self._free.empty() and len(self._all) < LANES:
-            lane = Lane(self._address, self._statements, has_log=self._has_log)
+            lane = Lane(self._address, self._statements, self._verify, has_log=self._has_log)
             self._all.append(lane)
             return lane
         return await self._free.get()

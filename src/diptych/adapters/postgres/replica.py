@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 from diptych.adapters.news import News
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.beginning import stand
-from diptych.adapters.postgres.connection import Connection
-from diptych.adapters.postgres.lane import Lanes
+from diptych.adapters.postgres.connection import ERRORS, Connection, connect, fault, settled
 from diptych.adapters.postgres.pool import Pool
 from diptych.adapters.postgres.preparing import look
 from diptych.adapters.postgres.schema import statements
@@ -37,9 +37,19 @@ class ReadDatabase:
         self.address = address
         self.sql = statements(address.schema)
         self._pool = Pool(address)
+        self.epoch = ""
 
     async def open(self) -> None:
         """Opens the first connection."""
+        connection = await connect(self.address)
+        try:
+            self.address = await settled(self.address, connection)
+        except ERRORS as error:
+            raise fault(error, self.address.where) from error
+        finally:
+            with suppress(*ERRORS):
+                await connection.close(timeout=2)
+        self._pool = Pool(self.address)
         await self._pool.open()
 
     async def close(self) -> None:
@@ -55,6 +65,18 @@ class ReadDatabase:
 
     def commit(self, commit: Commit) -> Awaitable[Committed]:
         self._refuse()
+
+    def news_of(self, checkpoint: str, ask: Callable[[], Awaitable[Position]]) -> News:
+        return News(ask)
+
+    async def verify(self, connection: Connection) -> None:
+        """Whether a new connection leads to a copy of the log that was opened."""
+        owner = await look(connection, self.sql)
+        if owner is None or owner[2] != self.epoch:
+            raise ForeignStore(
+                f"{self.address.where} (read_store=) is no copy of the log that was opened. Look "
+                "which server that is, then open the app again."
+            )
 
     def _refuse(self) -> NoReturn:
         raise Fault(f"{self.address.where} is read_store=, and only read.")
@@ -94,7 +116,8 @@ class ViewsOnReplica(PostgresViews):
         except BaseException:
             await replica.close()
             raise
-        self._lanes = Lanes(replica.address, replica.sql, has_log=True)
+        replica.epoch = origin.epoch
+        self._begin_lanes()
 
     async def _lacking(
         self, connection: Connection, names: set[str], origin: Origin

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
 from diptych.adapters.grouping import Answers, GroupCommitter, Pending
+from diptych.adapters.news import News
 from diptych.adapters.postgres import reading
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import (
@@ -19,7 +19,7 @@ from diptych.adapters.postgres.connection import (
     begin,
     connect,
     fault,
-    is_pooled,
+    settled,
 )
 from diptych.adapters.postgres.gather import Gather
 from diptych.adapters.postgres.group import InlineView
@@ -79,9 +79,7 @@ class PostgresStore:
     async def _begin(self, prepare: Callable[[Connection], Awaitable[str]]) -> None:
         connection = await connect(self.address)
         try:
-            if not self.address.chosen:
-                kept = 0 if await is_pooled(connection) else self.address.statement_cache
-                self.address = replace(self.address, statement_cache=kept, chosen=True)
+            self.address = await settled(self.address, connection)
             self._epoch = await prepare(connection)
         except ERRORS as error:
             raise fault(error, self.address.where) from error
@@ -140,6 +138,14 @@ class PostgresStore:
     def news(self) -> StoreNews:
         """What moves here, by this process and by others."""
         return self._opened.news
+
+    def news_of(self, checkpoint: str, ask: Callable[[], Awaitable[Position]]) -> News:
+        """Wakes those who wait for a checkpoint to move, whoever moves it."""
+        return self._opened.news.of(checkpoint, ask)
+
+    async def verify(self, connection: Connection) -> None:
+        """Whether a new connection leads to what was opened."""
+        await verify(connection, self.address, self.sql, self._epoch)
 
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Runs `work` in a transaction that has the store's lock (the tables of views)."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
+from diptych.adapters.news import News
 from diptych.adapters.postgres.beginning import Database, begin_projections, begin_views
 from diptych.adapters.postgres.group import InlineView
 from diptych.adapters.postgres.lane import Lanes
@@ -34,6 +35,9 @@ class PostgresViews(SqlViews[ViewTable]):
         self._has_log = has_log
         self._lanes: Lanes | None = None
 
+    def _news_of(self, checkpoint: str, ask: Callable[[], Awaitable[Position]]) -> News:
+        return self._database.news_of(checkpoint, ask)
+
     async def open(
         self,
         shapes: Sequence[Shape],
@@ -46,9 +50,12 @@ class PostgresViews(SqlViews[ViewTable]):
         older = [one.older for one in begun.values() if one.older is not None]
         self._follow(older)
         self.tables.add(older)
-        store = self._database
-        self._lanes = Lanes(store.address, store.sql, has_log=self._has_log)
+        self._begin_lanes()
         return begun
+
+    def _begin_lanes(self) -> None:
+        store = self._database
+        self._lanes = Lanes(store.address, store.sql, store.verify, has_log=self._has_log)
 
     async def take(self, projections: Sequence[TableSet], *, origin: Origin) -> Mapping[str, Begun]:
         self._follow(projections)

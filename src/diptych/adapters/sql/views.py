@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -40,7 +40,12 @@ class SqlViews(Generic[K]):
     def _follow(self, kept: Sequence[Followed]) -> None:
         """From now on, somebody may wait for them."""
         for one in kept:
-            self._news[one.checkpoint] = News(partial(self.checkpoint, one))
+            ask = partial(self.checkpoint, one)
+            self._news[one.checkpoint] = self._news_of(one.checkpoint, ask)
+
+    def _news_of(self, checkpoint: str, ask: Callable[[], Awaitable[Position]]) -> News:
+        """Wakes those who wait for a checkpoint."""
+        return News(ask)
 
     async def save(
         self,
@@ -68,7 +73,7 @@ class SqlViews(Generic[K]):
 
     async def _move(self, commit: Commit, advance: Advance) -> bool:
         if isinstance(await self._store.commit(commit), Appended):
-            self._news[advance.checkpoint].tell(advance.position)
+            self._news[advance.checkpoint].move(advance.position)
             return True
         return False
 
@@ -78,7 +83,7 @@ class SqlViews(Generic[K]):
     def _moved(self, checkpoints: Sequence[str], positions: Mapping[str, Position]) -> None:
         """Inline views are there, with the commits that are there."""
         for checkpoint in checkpoints:
-            self._news[checkpoint].tell(positions.get(checkpoint, 0))
+            self._news[checkpoint].move(positions.get(checkpoint, 0))
 
     def table(self, shape: Shape) -> Any:
         return self.tables.sql(shape)
