@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
     "tests.contract.conditions",
     "tests.contract.grouping",
     "tests.contract.outcomes",
+    "tests.contract.postgres_ways",
     "tests.contract.read_only",
     "tests.contract.reading",
     "tests.contract.state_rows",

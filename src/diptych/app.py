@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
-from diptych.adapters.opening import refuse_unknown, refuse_wake_dsn
+from diptych.adapters.opening import refuse_unknown, refuse_unread, refuse_wake_dsn
 from diptych.adapters.system import SystemChance, SystemClock, UuidV7
 from diptych.errors import Fault, ForeignStore, JoinFailed, NestedCall, NotOpen, NotSettled, Refused
 from diptych.log.upcast import Upcast
@@ -55,6 +55,8 @@ class App:
             ``postgresql://user:password@host:5432/database``.
         wake_dsn: On PostgreSQL behind a pooler in transaction mode: the server itself, where other
             processes' commits are announced. Without it they are polled for.
+        read_store: ``postgresql://…`` of a replica of the store, for answers to be read from: what
+            lags there is waited for, as `after=` asks. None reads from the store itself.
         write: Models, each with the commands it decides.
         read: Views.
         answer: Functions `async def answer(query, views)`.
@@ -79,6 +81,7 @@ class App:
         *,
         store: str = "memory://",
         wake_dsn: str | None = None,
+        read_store: str | None = None,
         write: Sequence[WriteModel] = (),
         read: Sequence[ReadModel] = (),
         answer: Sequence[Answerer] = (),
@@ -97,12 +100,15 @@ class App:
         self.name = name
         self.store = store
         self._wake_dsn = wake_dsn
+        self._read_store = read_store
         self._limits = limits or Limits()
         self._ports = Ports(clock or SystemClock(), ids or UuidV7(), chance or SystemChance())
         self._provide: Provide = dict(provide or {})
         refuse_unknown(store)
         if wake_dsn is not None:
             refuse_wake_dsn(store, wake_dsn)
+        if read_store is not None:
+            refuse_unread(read_store, store)
         own = Part(
             write=write,
             read=read,
@@ -133,6 +139,7 @@ class App:
             limits=self._limits,
             provide=self._provide,
             wake_dsn=self._wake_dsn,
+            read_url=self._read_store,
         )
 
     async def __aenter__(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from diptych.adapters.opening import build_store, build_view_store
+from diptych.adapters.opening import build_replica, build_store, build_view_store
 from diptych.errors import WiringError
 from diptych.log.port import Joins, Store, Units, UserTables
 from diptych.log.presence import Attends
@@ -71,6 +71,7 @@ class Running:
     Args:
         url: Of the store.
         wake_dsn: Of the server itself, where `url` is a pooler's.
+        read_url: Of a replica of it that answers are read from.
 
     Raises:
         WiringError: The store cannot do what the wiring needs.
@@ -85,6 +86,7 @@ class Running:
         limits: Limits,
         provide: Provide,
         wake_dsn: str | None = None,
+        read_url: str | None = None,
     ) -> None:
         self._wiring = wiring
         self._provide = provide
@@ -114,6 +116,7 @@ class Running:
             codec=wiring.codec,
             chance=ports.chance,
             readable=wiring.readable,
+            replica=build_replica(read_url, views) if read_url and views is not None else None,
         )
         self._presence = Presence(store, self.panel) if isinstance(store, Attends) else None
         self.dispatch = Dispatch(

@@ -63,6 +63,9 @@ WRITES = [
     "RELEASE s",
     "REINDEX",
     "ANALYZE",
+]
+
+EXTENSIONS = [
     "SELECT load_extension('{other}')",
     "SELECT load_extension('{other}', 'entry')",
 ]
@@ -71,7 +74,10 @@ WRITES = [
 class ReadOnlySessions:
     """Also needs the fixture `path`: of the store's file, or of one that must not come to be."""
 
-    def written(self, path: Path) -> dict[str, bytes]:
+    BY_HAND = "PRAGMA query_only = OFF"
+    """What would end being read-only."""
+
+    async def written(self, path: Path) -> object:
         """All that lies on the disk, but for the shared memory of readers."""
         files = path.parent.iterdir()
         return {file.name: file.read_bytes() for file in files if not file.name.endswith("-shm")}
@@ -80,14 +86,7 @@ class ReadOnlySessions:
     async def test_a_statement_that_writes_is_refused(
         self, views: SqlViewStore, path: Path, statement: str
     ) -> None:
-        await put(views, COUNTS, Count("a", 1))
-        before = self.written(path)
-        sql = statement.format(path=path, other=path.parent / "other.db")
-        async with views.session() as session:
-            with pytest.raises(ReadOnly, match=r"Make the change a command and execute it\.$"):
-                await session.select(sa.text(sql))
-        assert self.written(path) == before
-        await self.holds(views)
+        await self.refused(views, path, statement)
 
     @pytest.mark.parametrize("first", [True, False])
     @pytest.mark.parametrize(
@@ -98,13 +97,13 @@ class ReadOnlySessions:
         self, views: SqlViewStore, path: Path, statement: str, first: bool
     ) -> None:
         await put(views, COUNTS, Count("a", 1))
-        before = self.written(path)
+        before = await self.written(path)
         async with views.session() as session:
             if not first:
                 await session.begin()
             with pytest.raises(DiptychError):
                 await session.select(sa.text(statement))
-        assert self.written(path) == before
+        assert await self.written(path) == before
         await self.holds(views)
 
     async def test_whoever_catches_the_refusal_still_reads_the_same_moment(
@@ -142,11 +141,11 @@ class ReadOnlySessions:
             ),
             "drop": sa.schema.DropTable(table),
         }
-        before = self.written(path)
+        before = await self.written(path)
         async with views.session() as session:
             with pytest.raises(ReadOnly):
                 await session.select(statements[kind])
-        assert self.written(path) == before
+        assert await self.written(path) == before
         await self.holds(views)
 
     @pytest.mark.parametrize(
@@ -188,17 +187,17 @@ class ReadOnlySessions:
                 case "text":
                     session.execute(sa.text(f"DELETE FROM {TABLE}"))
                 case _:
-                    session.connection().exec_driver_sql("PRAGMA query_only = OFF")
+                    session.connection().exec_driver_sql(self.BY_HAND)
 
         await put(views, COUNTS, Count("a", 1))
-        before = self.written(path)
+        before = await self.written(path)
         async with views.session() as session:
             with pytest.raises(ReadOnly, match=r"Make the change a command and execute it\.$"):
                 await session.run(write)
             # The same session still reads, of the same moment.
             assert await session.run(lambda s: s.scalars(sa.select(Mapped.name)).all()) == ["a"]
             assert await session.get(COUNTS, ("a",)) == Count("a", 1)
-        assert self.written(path) == before
+        assert await self.written(path) == before
         await self.holds(views)
 
     async def test_after_a_refusal_the_engine_still_writes(self, views: SqlViewStore) -> None:
@@ -208,7 +207,28 @@ class ReadOnlySessions:
         await put(views, COUNTS, Count("a", 1))
         await self.holds(views)
 
+    async def refused(self, views: SqlViewStore, path: Path, statement: str) -> None:
+        """It is, and nothing has changed."""
+        await put(views, COUNTS, Count("a", 1))
+        before = await self.written(path)
+        sql = statement.format(path=path, other=path.parent / "other.db")
+        async with views.session() as session:
+            with pytest.raises(ReadOnly, match=r"Make the change a command and execute it\.$"):
+                await session.select(sa.text(sql))
+        assert await self.written(path) == before
+        await self.holds(views)
+
     async def holds(self, views: SqlViewStore) -> None:
         """The one row is as it was."""
         loaded = await views.load(COUNTS, [("a",), ("z",)])
         assert (loaded.position, loaded.rows) == (1, {("a",): Count("a", 1)})
+
+
+class ReadOnlyFiles(ReadOnlySessions):
+    """What only SQLite could do."""
+
+    @pytest.mark.parametrize("statement", EXTENSIONS)
+    async def test_an_extension_is_not_loaded(
+        self, views: SqlViewStore, path: Path, statement: str
+    ) -> None:
+        await self.refused(views, path, statement)

@@ -11,11 +11,12 @@ from diptych.adapters.memory.store import MemoryStore
 from diptych.adapters.memory.views import MemoryViews
 from diptych.read.port import ViewStore
 from tests.contract.commits import CONTEXT
+from tests.contract.read_only import ReadOnlyFiles
 from tests.contract.view_rows import ORIGIN
 from tests.contract.view_store_contract import ALL_SHAPES, SqlViewStoreContract
 
 
-class TestMemoryViews(SqlViewStoreContract):
+class TestMemoryViews(SqlViewStoreContract, ReadOnlyFiles):
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
         return tmp_path / "never.db"

@@ -13,6 +13,7 @@ from diptych.adapters.sqlite.store import SqliteStore
 from diptych.adapters.sqlite.views import ViewsBesideLog
 from diptych.read.port import ViewStore
 from tests.contract.commits import CONTEXT, WAITING
+from tests.contract.read_only import ReadOnlyFiles
 from tests.contract.view_rows import COUNTS, ORIGIN, Count, put
 from tests.contract.view_sessions import ManyMoments
 from tests.contract.view_store_contract import ALL_SHAPES, SqlViewStoreContract
@@ -29,7 +30,7 @@ async def opened(path: Path, stack: AsyncExitStack) -> ViewStore:
     return views
 
 
-class TestSqliteViews(SqlViewStoreContract, ManyMoments):
+class TestSqliteViews(SqlViewStoreContract, ReadOnlyFiles, ManyMoments):
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
         return tmp_path / "views.db"

@@ -16,6 +16,7 @@ from diptych.errors import ForeignStore, SchemaChanged, StoreUnavailable
 from diptych.log.commit import Advance, Appended, Commit
 from diptych.read.port import Begun, Origin, Shape, SqlViewStore
 from tests.contract.commits import CONTEXT, WAITING
+from tests.contract.read_only import ReadOnlyFiles
 from tests.contract.view_rows import COUNTS, ORIGIN, Count, put
 from tests.contract.view_sessions import ManyMoments
 from tests.contract.view_store_contract import ALL_SHAPES, SqlViewStoreContract
@@ -34,7 +35,7 @@ async def views(path: Path) -> AsyncIterator[ViewsInFile]:
     await views.close()
 
 
-class TestViewsInFile(SqlViewStoreContract, ManyMoments):
+class TestViewsInFile(SqlViewStoreContract, ReadOnlyFiles, ManyMoments):
     async def test_what_another_object_saves_is_there(
         self, views: SqlViewStore, path: Path
     ) -> None:
@@ -49,7 +50,7 @@ class TestViewsInFile(SqlViewStoreContract, ManyMoments):
             assert not await views.save(COUNTS, [], [], expected=0, position=1)
 
 
-class TestViewsInMemory(SqlViewStoreContract, ManyMoments):
+class TestViewsInMemory(SqlViewStoreContract, ReadOnlyFiles, ManyMoments):
     @pytest.fixture
     async def views(self) -> AsyncIterator[ViewsInFile]:
         views = ViewsInFile(None)

@@ -11,16 +11,28 @@ from diptych import App
 from tests.integration.pots import bank, file_url
 
 
-@pytest.fixture(params=["memory://", "sqlite://", "sqlite:///"])
+@pytest.fixture(params=["memory://", "sqlite://", "sqlite:///", "postgresql://"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of an empty store."""
     given: str = request.param
+    if given == "postgresql://":
+        url: str = request.getfixturevalue("postgres")
+        return url
     return file_url(tmp_path / "bank.db") if given == "sqlite:///" else given
+
+
+@pytest.fixture(params=["sqlite:///", "postgresql://"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty store that survives its app, and that several may open."""
+    if request.param == "postgresql://":
+        url: str = request.getfixturevalue("postgres")
+        return url
+    return file_url(tmp_path / "bank.db")
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """Of an empty store that survives its app, and that several may open."""
+    """Of an empty file."""
     return file_url(tmp_path / "bank.db")
 
 

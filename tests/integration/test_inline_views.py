@@ -104,20 +104,20 @@ async def test_a_row_that_cannot_be_kept_is_its_own_commands_fault(url: str) -> 
 
 
 async def test_what_was_committed_without_it_is_taken_in_before_the_first_command(
-    file: str,
+    kept: str,
 ) -> None:
-    async with bank(file, read=[], answer=[]) as app:
+    async with bank(kept, read=[], answer=[]) as app:
         for n in range(50):
             await app.execute(Put("a", n + 1))
-    async with inline_bank(file) as app:
+    async with inline_bank(kept) as app:
         receipt = await app.execute(Take("a", 5))
         row = await app.ask(TotalOf("a"), after=receipt, timeout=0)
         assert row is not None
         assert (row.amount, row.events) == (50 * 51 // 2 - 5, 51)
 
 
-async def test_an_app_without_the_view_may_write_in_between(file: str) -> None:
-    async with inline_bank(file) as app, bank(file, read=[], answer=[]) as old:
+async def test_an_app_without_the_view_may_write_in_between(kept: str) -> None:
+    async with inline_bank(kept) as app, bank(kept, read=[], answer=[]) as old:
         for n in range(20):
             await old.execute(Put("a", 1))
             await old.execute(Book(f"b{n}", (1000 + n,)))
@@ -132,8 +132,8 @@ async def test_an_app_without_the_view_may_write_in_between(file: str) -> None:
         assert row.amount == 41
 
 
-async def test_two_apps_with_the_view_never_lose_an_update(file: str) -> None:
-    async with inline_bank(file) as one, inline_bank(file) as two:
+async def test_two_apps_with_the_view_never_lose_an_update(kept: str) -> None:
+    async with inline_bank(kept) as one, inline_bank(kept) as two:
         calls = [app.execute(Put("a", 1)) for app in (one, two) for _ in range(100)]
         await asyncio.gather(*calls)
         row = await _now(one, "a")
@@ -142,27 +142,27 @@ async def test_two_apps_with_the_view_never_lose_an_update(file: str) -> None:
 
 
 async def test_a_view_that_cannot_take_the_old_events_says_so_instead_of_letting_commands_wait(
-    file: str,
+    kept: str,
 ) -> None:
-    async with bank(file, read=[], answer=[]) as app:
+    async with bank(kept, read=[], answer=[]) as app:
         await app.execute(Put("a", 13))
-    async with inline_bank(file, read=[View(Total, failing, key="pot", inline=True)]) as app:
+    async with inline_bank(kept, read=[View(Total, failing, key="pot", inline=True)]) as app:
         with pytest.raises(ProjectionFailed, match="thirteen"):
             await app.execute(Put("a", 1))
 
 
 async def test_an_inline_view_becomes_asynchronous_and_inline_again_by_one_word(
-    file: str,
+    kept: str,
 ) -> None:
     for inline in (True, False, True):
         view = View(Total, total, key="pot", inline=inline)
         async with App(
-            "bank", store=file, write=[pots], read=[view], answer=[total_of, all_totals]
+            "bank", store=kept, write=[pots], read=[view], answer=[total_of, all_totals]
         ) as app:
             receipt = await app.execute(Put("a", 1))
             assert await app.ask(TotalOf("a"), after=receipt) is not None
     async with App(
-        "bank", store=file, write=[pots], read=[inline_totals], answer=[total_of]
+        "bank", store=kept, write=[pots], read=[inline_totals], answer=[total_of]
     ) as app:
         row = await _now(app, "a")
         assert row is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from diptych import (
@@ -165,36 +166,32 @@ class TestAnywhere:
             assert await app.ask(Ask(), after=receipts[6]) == [1, 2, 3, 4, 5, 6, 7]
             with pytest.raises(Stale) as stale:
                 await app.ask(Ask(), after=receipts[7], timeout=0.3)
-            for word in [
-                "ranking@1",
-                "position 8",
-                "insert of moves failed: UNIQUE constraint failed: moves.position.",
-            ]:
-                assert word in str(stale.value)
+            for words in ["ranking@1", "position 8", r"insert of moves failed: .*position\W"]:
+                assert re.search(words, str(stale.value))
             with pytest.raises(NotSettled, match="projection ranking@1 is at 7"):
                 await app.settled(timeout=0.1)
 
     async def test_a_restart_at_any_point_doubles_nothing(
-        self, file: str, store: str | None
+        self, kept: str, store: str | None
     ) -> None:
         placed = Projection("ranking", [added, removed], tables=metadata, store=store)
         for number in range(1, 6):
-            async with ranked_bank(file, read=[placed]) as app:
+            async with ranked_bank(kept, read=[placed]) as app:
                 await asyncio.gather(*[app.execute(Put("a", 1)) for _ in range(10)])
                 if number % 2:
                     await app.settled()
-        async with ranked_bank(file, read=[placed]) as app:
+        async with ranked_bank(kept, read=[placed]) as app:
             assert await app.ask(Ask(), after=50) == [Rank("a", 50, 50)]
 
     async def test_a_new_one_over_an_old_log_is_filled_before_it_is_shown(
-        self, file: str, store: str | None, monkeypatch: pytest.MonkeyPatch
+        self, kept: str, store: str | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async with bank(file, read=[], answer=[]) as app:
+        async with bank(kept, read=[], answer=[]) as app:
             await asyncio.gather(*[app.execute(Put(f"p{n}", 1)) for n in range(1200)])
         gate = Gate(monkeypatch)
         gate.shut("projection ranking@1")
         placed = Projection("ranking", [added, removed], tables=metadata, store=store)
-        async with ranked_bank(file, read=[placed]) as app:
+        async with ranked_bank(kept, read=[placed]) as app:
             with pytest.raises(NotReady, match="ranking@1"):
                 await app.ask(Ask(), timeout=0.05)
             gate.open("projection ranking@1")
@@ -202,8 +199,8 @@ class TestAnywhere:
 
 
 class TestTogether:
-    async def test_two_apps_that_project_double_nothing(self, file: str) -> None:
-        async with ranked_bank(file) as one, ranked_bank(file) as two:
+    async def test_two_apps_that_project_double_nothing(self, kept: str) -> None:
+        async with ranked_bank(kept) as one, ranked_bank(kept) as two:
             for _ in range(10):
                 await asyncio.gather(
                     *[app.execute(Put("a", 1)) for app in (one, two) for _ in range(5)]
@@ -234,15 +231,15 @@ class TestTogether:
             answer = await app.answer(Ask(), after=receipt)
             assert (answer.value, answer.stale) == (2, False)
 
-    async def test_a_projection_that_fails_harms_no_command(self, file: str) -> None:
+    async def test_a_projection_that_fails_harms_no_command(self, kept: str) -> None:
         def fails(event: Added) -> list[Any]:
             return [moves.insert().values(position=1, pot="missing", amount=1)]
 
-        async with ranked_bank(file, read=[Projection("ranking", fails, tables=metadata)]) as app:
+        async with ranked_bank(kept, read=[Projection("ranking", fails, tables=metadata)]) as app:
             for _ in range(20):
                 await asyncio.gather(*[app.execute(Put(f"p{n}", 1)) for n in range(5)])
             assert await app.log.head() == 100
-            with pytest.raises(Stale, match="FOREIGN KEY"):
+            with pytest.raises(Stale, match=r"(?i)FOREIGN KEY"):
                 await app.ask(Ask(), after=1, timeout=0.2)
 
     async def test_a_constraint_that_is_checked_at_the_end_harms_no_command_either(
@@ -264,7 +261,7 @@ class TestTogether:
             for _ in range(20):
                 await asyncio.gather(*[app.execute(Put(f"p{n}", 1)) for n in range(5)])
             assert await app.log.head() == 100
-            with pytest.raises(Stale, match=r"at position 1: .*FOREIGN KEY constraint failed"):
+            with pytest.raises(Stale, match=r"(?i)at position 1: .*FOREIGN KEY constraint"):
                 await app.ask(Ask(), after=1, timeout=0.2)
 
     async def test_mapped_classes_are_written_and_read(self, url: str) -> None:
@@ -306,43 +303,43 @@ class TestVersions:
 
         return Projection("ranking", put, tables=own, version=version)
 
-    async def test_a_version_has_tables_of_its_own_and_fills_anew(self, file: str) -> None:
+    async def test_a_version_has_tables_of_its_own_and_fills_anew(self, kept: str) -> None:
         async def count(views: Views) -> int:
             return await views.scalar(int, select(func.count()).select_from(sa.table("ranks2")))
 
-        async with ranked_bank(file) as old:
+        async with ranked_bank(kept) as old:
             await old.execute(Put("a", 5))
             await old.settled()
             second = self.with_tables(2)
-            async with ranked_bank(file, read=[second], answer=[asking(count)]) as app:
+            async with ranked_bank(kept, read=[second], answer=[asking(count)]) as app:
                 assert await app.ask(Ask()) == 1
                 receipt = await app.execute(Put("b", 1))
                 assert await app.ask(Ask(), after=receipt) == 2
                 assert len(await old.ask(Ask(), after=receipt)) == 2
 
-    async def test_a_table_of_another_version_is_refused(self, file: str) -> None:
-        async with ranked_bank(file, read=[self.with_tables(1)], answer=[]):
+    async def test_a_table_of_another_version_is_refused(self, kept: str) -> None:
+        async with ranked_bank(kept, read=[self.with_tables(1)], answer=[]):
             pass
         with pytest.raises(
             SchemaChanged, match=r"'ranks2' is filled by projection 'ranking', version 1.*version 2"
         ):
-            async with ranked_bank(file, read=[self.with_tables(2)], answer=[]):
+            async with ranked_bank(kept, read=[self.with_tables(2)], answer=[]):
                 pass
 
-    async def test_a_table_of_another_projection_is_refused(self, file: str) -> None:
-        async with ranked_bank(file):
+    async def test_a_table_of_another_projection_is_refused(self, kept: str) -> None:
+        async with ranked_bank(kept):
             pass
         other = Projection("other", [added, removed], tables=metadata)
         with pytest.raises(SchemaChanged, match=r"filled by projection 'ranking'.*'other'"):
-            async with ranked_bank(file, read=[other]):
+            async with ranked_bank(kept, read=[other]):
                 pass
 
-    async def test_columns_that_changed_ask_for_a_version_and_a_name(self, file: str) -> None:
-        async with ranked_bank(file, read=[self.with_tables(1)], answer=[]):
+    async def test_columns_that_changed_ask_for_a_version_and_a_name(self, kept: str) -> None:
+        async with ranked_bank(kept, read=[self.with_tables(1)], answer=[]):
             pass
         changed = self.with_tables(1, amount=sa.Integer)
         with pytest.raises(SchemaChanged, match=r"\+amount.*version=2.*another name"):
-            async with ranked_bank(file, read=[changed], answer=[]):
+            async with ranked_bank(kept, read=[changed], answer=[]):
                 pass
 
 

@@ -184,10 +184,10 @@ async def test_a_state_that_does_not_say_its_key_stops_before_the_event(url: str
         assert await app.ask(Ask(), after=receipt) == Account(number=3)
 
 
-async def test_it_lives_on_after_a_restart_and_rises_by_versions(file: str) -> None:
+async def test_it_lives_on_after_a_restart_and_rises_by_versions(kept: str) -> None:
     for version in (1, 1, 2):
         copied = replica(pots, version=version)
-        async with bank(file, write=[pots], read=[copied], answer=[asking(state_of)]) as app:
+        async with bank(kept, write=[pots], read=[copied], answer=[asking(state_of)]) as app:
             receipt = await app.execute(Put("a", 1))
             await app.settled()
             state = await app.ask(Ask("a"), after=receipt)

@@ -79,24 +79,24 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     return Gate(monkeypatch)
 
 
-def old(file: str, place: str | None) -> App:
+def old(kept: str, place: str | None) -> App:
     view = View(Total, total, key="pot", store=place)
-    return bank(file, read=[view], answer=[total_of, all_totals, table_name])
+    return bank(kept, read=[view], answer=[total_of, all_totals, table_name])
 
 
-def new(file: str, place: str | None, project: Any = doubled, version: int = 2) -> App:
+def new(kept: str, place: str | None, project: Any = doubled, version: int = 2) -> App:
     view = View(Total, project, key="pot", store=place, version=version)
-    return bank(file, read=[view], answer=[total_of, all_totals, table_name])
+    return bank(kept, read=[view], answer=[total_of, all_totals, table_name])
 
 
 async def test_while_it_fills_the_older_one_is_shown_marked_stale(
-    file: str, place: str | None, gate: Gate
+    kept: str, place: str | None, gate: Gate
 ) -> None:
-    async with old(file, place) as app:
+    async with old(kept, place) as app:
         receipt = await app.execute(Put("a", 5))
         await app.settled()
     gate.shut("view total@2")
-    async with new(file, place) as app:
+    async with new(kept, place) as app:
         assert await app.ask(TotalOf("a")) == Total("a", 5, 1, 1)
         assert await app.ask(TotalOf("a"), after=receipt) == Total("a", 5, 1, 1)
         answer = await app.answer(TotalOf("a"))
@@ -113,13 +113,13 @@ async def test_while_it_fills_the_older_one_is_shown_marked_stale(
 
 
 async def test_after_a_receipt_that_the_older_one_does_not_know_is_waited_for(
-    file: str, place: str | None, gate: Gate
+    kept: str, place: str | None, gate: Gate
 ) -> None:
-    async with old(file, place) as app:
+    async with old(kept, place) as app:
         await app.execute(Put("a", 5))
         await app.settled()
     gate.shut("view total@2")
-    async with new(file, place) as app:
+    async with new(kept, place) as app:
         receipt = await app.execute(Put("a", 1))
         with pytest.raises(Stale, match="total@1 at position 1, asked for 2"):
             await app.ask(TotalOf("a"), after=receipt, timeout=0.1)
@@ -137,14 +137,14 @@ async def test_after_a_receipt_that_the_older_one_does_not_know_is_waited_for(
 
 
 async def test_old_code_goes_on_with_its_own_and_new_code_shows_that(
-    file: str, place: str | None, gate: Gate
+    kept: str, place: str | None, gate: Gate
 ) -> None:
     async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(old(file, place))
+        one = await stack.enter_async_context(old(kept, place))
         await one.execute(Put("a", 5))
         await one.settled()
         gate.shut("view total@2")
-        two = await stack.enter_async_context(new(file, place))
+        two = await stack.enter_async_context(new(kept, place))
         for app in (one, two):
             receipt = await app.execute(Put("a", 1))
             row = await two.ask(TotalOf("a"), after=receipt)
@@ -163,15 +163,15 @@ async def test_old_code_goes_on_with_its_own_and_new_code_shows_that(
 
 
 async def test_where_the_fields_changed_it_is_not_ready(
-    file: str, place: str | None, gate: Gate
+    kept: str, place: str | None, gate: Gate
 ) -> None:
-    async with old(file, place) as app:
+    async with old(kept, place) as app:
         await app.execute(Put("a", 5))
         await app.settled()
 
     view = View(Wider, widen, key="pot", store=place, version=2)
     gate.shut("view total@2")
-    async with bank(file, read=[view], answer=[wider], names={"total": Wider}) as app:
+    async with bank(kept, read=[view], answer=[wider], names={"total": Wider}) as app:
         for call in (app.ask, app.answer):
             with pytest.raises(NotReady, match="total@2"):
                 await call(AllWider(), timeout=0.05)
@@ -180,16 +180,16 @@ async def test_where_the_fields_changed_it_is_not_ready(
 
 
 async def test_an_older_one_that_was_never_filled_is_not_shown(
-    file: str, place: str | None, gate: Gate
+    kept: str, place: str | None, gate: Gate
 ) -> None:
-    async with bank(file, read=[], answer=[]) as app:
+    async with bank(kept, read=[], answer=[]) as app:
         for amount in range(1, 4):
             await app.execute(Put(f"p{amount}", amount))
     gate.shut("view total@1")
     gate.shut("view total@2")
-    async with old(file, place):
+    async with old(kept, place):
         pass
-    async with new(file, place) as app:
+    async with new(kept, place) as app:
         with pytest.raises(NotReady, match="total@2"):
             await app.ask(AllTotals(), timeout=0.05)
         gate.open("view total@2")
@@ -197,40 +197,40 @@ async def test_an_older_one_that_was_never_filled_is_not_shown(
 
 
 async def test_going_back_to_the_older_version_shows_it_at_once(
-    file: str, place: str | None, gate: Gate
+    kept: str, place: str | None, gate: Gate
 ) -> None:
-    async with old(file, place) as app:
+    async with old(kept, place) as app:
         await app.execute(Put("a", 5))
         await app.settled()
-    async with new(file, place) as app:
+    async with new(kept, place) as app:
         await app.execute(Put("a", 1))
         await app.settled()
-    async with old(file, place) as app:
+    async with old(kept, place) as app:
         assert await app.ask(TotalOf("a"), after=2) == Total("a", 6, 2, 2)
 
 
 async def test_a_version_that_cannot_be_filled_leaves_the_older_one_shown(
-    file: str, place: str | None
+    kept: str, place: str | None
 ) -> None:
-    async with old(file, place) as app:
+    async with old(kept, place) as app:
         await app.execute(Put("a", 5))
         await app.settled()
 
     def broken(row: Total | None, event: Added | Removed) -> Total | None:
         raise LookupError("broken")
 
-    async with new(file, place, broken) as app:
+    async with new(kept, place, broken) as app:
         for _ in range(3):
             await asyncio.sleep(0.02)
             answer = await app.answer(TotalOf("a"))
             assert (answer.value, answer.stale) == (Total("a", 5, 1, 1), True)
-    async with new(file, place, total, version=3) as app:
+    async with new(kept, place, total, version=3) as app:
         await app.settled()
         assert await app.ask(TotalOf("a")) == Total("a", 5, 1, 1)
 
 
 async def test_an_answer_that_reads_twice_reads_one_version(
-    file: str, place: str | None, gate: Gate
+    kept: str, place: str | None, gate: Gate
 ) -> None:
     began, go_on = asyncio.Event(), asyncio.Event()
 
@@ -240,12 +240,12 @@ async def test_an_answer_that_reads_twice_reads_one_version(
         await go_on.wait()
         return [first, *await views.all(Total, select(views.table(Total)))]
 
-    async with old(file, place) as app:
+    async with old(kept, place) as app:
         await app.execute(Put("a", 5))
         await app.settled()
     gate.shut("view total@2")
     view = View(Total, doubled, key="pot", store=place, version=2)
-    async with bank(file, read=[view], answer=[twice]) as app:
+    async with bank(kept, read=[view], answer=[twice]) as app:
         asked = asyncio.create_task(app.ask(Twice()))
         await began.wait()
         gate.open("view total@2")
@@ -256,7 +256,7 @@ async def test_an_answer_that_reads_twice_reads_one_version(
 
 
 async def test_a_snapshot_from_before_it_was_filled_does_not_show_half(
-    file: str, gate: Gate
+    kept: str, gate: Gate
 ) -> None:
     async def both(query: TableName, views: Views) -> str:
         await views.all(Largest)  # begins the snapshot
@@ -266,9 +266,9 @@ async def test_a_snapshot_from_before_it_was_filled_does_not_show_half(
             await asyncio.sleep(0.05)
         return ",".join(row.pot for row in await views.all(Total))
 
-    async with bank(file, read=[largest], answer=[]) as before:
+    async with bank(kept, read=[largest], answer=[]) as before:
         await before.execute(Put("a", 5))
         await before.settled()
     gate.shut("view total@1")
-    async with bank(file, read=[largest, totals], answer=[both]) as app:
+    async with bank(kept, read=[largest, totals], answer=[both]) as app:
         assert await app.ask(TableName()) == "a"

@@ -1,4 +1,4 @@
-"""Views that rest elsewhere: in another file, in SQLite in memory, in a dictionary."""
+"""Views that rest elsewhere: in another file or database, in SQLite in memory, in a dictionary."""
 
 from __future__ import annotations
 
@@ -32,21 +32,31 @@ from tests.integration.pots import (
     total_of,
 )
 
-ELSEWHERE = ["memory://", "sqlite://", "sqlite:///"]
+ELSEWHERE = ["memory://", "sqlite://", "sqlite:///", "postgresql://"]
+
+
+def placed(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    match request.param:
+        case "sqlite:///":
+            return file_url(tmp_path / "views.db")
+        case "postgresql://":
+            # Beside the database of the app, if that is on this server, too.
+            url: str = request.getfixturevalue("postgres")
+            return f"{url}?schema=views"
+        case given:
+            return str(given)
 
 
 @pytest.fixture(params=ELSEWHERE)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where the view rests."""
-    given: str = request.param
-    return file_url(tmp_path / "views.db") if given == "sqlite:///" else given
+    return placed(request, tmp_path)
 
 
 @pytest.fixture(params=ELSEWHERE[1:])
 def sql_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The same, where it takes statements."""
-    given: str = request.param
-    return file_url(tmp_path / "views.db") if given == "sqlite:///" else given
+    return placed(request, tmp_path)
 
 
 @dataclass(frozen=True)
@@ -119,10 +129,10 @@ class TestAnywhere:
             assert await app.ask(TotalOf("a"), max_age=timedelta(minutes=6)) is not None
 
     async def test_all_that_was_written_before_is_there_after_a_restart(
-        self, file: str, place: str
+        self, kept: str, place: str
     ) -> None:
         for number in range(1, 4):
-            async with bank_with(file, place) as app:
+            async with bank_with(kept, place) as app:
                 receipt = await app.execute(Put("a", 1))
                 row = await app.ask(TotalOf("a"), after=receipt)
                 assert row == Total("a", number, number, number)
@@ -147,13 +157,13 @@ class TestAnywhere:
             assert await asked
 
     async def test_a_new_view_over_an_old_log_is_filled_before_it_is_shown(
-        self, file: str, place: str, monkeypatch: pytest.MonkeyPatch
+        self, kept: str, place: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async with bank(file, read=[], answer=[]) as app:
+        async with bank(kept, read=[], answer=[]) as app:
             await asyncio.gather(*[app.execute(Put(f"p{n}", 1)) for n in range(7)])
         gate = Gate(monkeypatch)
         gate.shut("view total@1")
-        async with bank_with(file, place) as app:
+        async with bank_with(kept, place) as app:
             for call in (app.ask, app.answer):
                 with pytest.raises(NotReady, match=r"total@1 is being filled.*: 0%.*0 of 7"):
                     await call(Ask(), timeout=0.05)
@@ -168,12 +178,12 @@ class TestAnywhere:
             assert (len(answer.value), answer.position, answer.stale) == (7, 7, True)
             gate.open("view total@1")
 
-    async def test_why_it_is_not_filled_is_said(self, file: str, place: str) -> None:
-        async with bank(file, read=[], answer=[]) as app:
+    async def test_why_it_is_not_filled_is_said(self, kept: str, place: str) -> None:
+        async with bank(kept, read=[], answer=[]) as app:
             await app.execute(Put("a", 1))
             await app.execute(Put("a", 13))
         view = View(Total, failing_total(at=13).projects[Added].function, key="pot", store=place)
-        async with bank_with(file, place, read=[view]) as app:
+        async with bank_with(kept, place, read=[view]) as app:
             with pytest.raises(NotReady, match=r"50%.*1 of 2.*LookupError") as error:
                 await app.ask(TotalOf("a"), timeout=0.3)
             assert (error.value.position, error.value.target) == (1, 2)
@@ -192,7 +202,7 @@ class TestSql:
             assert await app.ask(Ask(), after=receipt) == [Total("b", 2, 1, 2)]
             assert len(await app.ask(AllTotals(), after=receipt)) == 2
 
-    async def test_a_statement_over_two_stores_is_refused(self, file: str, sql_place: str) -> None:
+    async def test_a_statement_over_two_stores_is_refused(self, kept: str, sql_place: str) -> None:
         @dataclass(frozen=True)
         class Count:
             pot: str
@@ -212,14 +222,14 @@ class TestSql:
 
         view = View(Count, count, key="pot")
         async with bank_with(
-            file, sql_place, read=[totals_in(sql_place), view], answer=[asking(joined)]
+            kept, sql_place, read=[totals_in(sql_place), view], answer=[asking(joined)]
         ) as app:
             with pytest.raises(
                 WiringError, match=r"two stores \(view_count_1 and view_total_1\).*of its own"
             ):
                 await app.ask(Ask())
         async with bank_with(
-            file, sql_place, read=[totals_in(sql_place), view], answer=[asking(each)]
+            kept, sql_place, read=[totals_in(sql_place), view], answer=[asking(each)]
         ) as app:
             await app.settled()
             before = await app.log.head()
@@ -229,7 +239,7 @@ class TestSql:
             assert (answer.position, answer.stale) == (before + 1, False)
 
     async def test_text_goes_to_the_store_of_what_it_stands_with(
-        self, file: str, sql_place: str
+        self, kept: str, sql_place: str
     ) -> None:
         async def with_text(views: Views) -> Any:
             table = views.table(Total)
@@ -238,10 +248,10 @@ class TestSql:
         async def alone(views: Views) -> Any:
             return await views.scalar(int, select(text("1")))
 
-        async with bank_with(file, sql_place, answer=[asking(with_text)]) as app:
+        async with bank_with(kept, sql_place, answer=[asking(with_text)]) as app:
             receipt = await app.execute(Put("a", 5))
             assert await app.ask(Ask(), after=receipt) == 5
-        async with bank_with(file, sql_place, answer=[asking(alone)]) as app:
+        async with bank_with(kept, sql_place, answer=[asking(alone)]) as app:
             assert await app.ask(Ask()) == 1
 
 
@@ -285,9 +295,9 @@ class TestWiring:
 
 
 class TestFiles:
-    async def test_two_apps_share_a_file_of_views(self, file: str, tmp_path: Path) -> None:
+    async def test_two_apps_share_a_file_of_views(self, kept: str, tmp_path: Path) -> None:
         place = file_url(tmp_path / "views.db")
-        async with bank_with(file, place) as one, bank_with(file, place) as two:
+        async with bank_with(kept, place) as one, bank_with(kept, place) as two:
             for _ in range(10):
                 await asyncio.gather(
                     *[app.execute(Put("a", 1)) for app in (one, two) for _ in range(5)]
@@ -321,9 +331,9 @@ class TestFiles:
             async with bank_with(file_url(log), place):
                 pass
 
-    async def test_fields_that_changed_ask_for_a_version(self, file: str, tmp_path: Path) -> None:
+    async def test_fields_that_changed_ask_for_a_version(self, kept: str, tmp_path: Path) -> None:
         place = file_url(tmp_path / "views.db")
-        async with bank_with(file, place):
+        async with bank_with(kept, place):
             pass
 
         @dataclass(frozen=True)
@@ -336,5 +346,5 @@ class TestFiles:
 
         view = View(Other, other, key="pot", store=place)
         with pytest.raises(SchemaChanged, match="Give it version=2"):
-            async with bank(file, read=[view], answer=[], names={"total": Other}):
+            async with bank(kept, read=[view], answer=[], names={"total": Other}):
                 pass

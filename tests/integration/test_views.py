@@ -148,15 +148,15 @@ class TestShapes:
         assert seen == sorted(seen)
         assert len(seen) == 60
 
-    async def test_a_view_catches_up_on_a_log_that_was_there_before(self, file: str) -> None:
-        async with bank(file, read=[], answer=[]) as app:
+    async def test_a_view_catches_up_on_a_log_that_was_there_before(self, kept: str) -> None:
+        async with bank(kept, read=[], answer=[]) as app:
             await asyncio.gather(*[app.execute(Put(f"p{n % 7}", 1)) for n in range(2500)])
-        async with bank(file) as app:
+        async with bank(kept) as app:
             rows = await app.ask(AllTotals(), after=2500, timeout=20)
             assert sum(row.events for row in rows) == 2500
 
-    async def test_two_apps_that_fold_one_view_double_nothing(self, file: str) -> None:
-        async with bank(file) as one, bank(file) as two:
+    async def test_two_apps_that_fold_one_view_double_nothing(self, kept: str) -> None:
+        async with bank(kept) as one, bank(kept) as two:
             for _ in range(15):
                 await asyncio.gather(
                     *[app.execute(Put("a", 1)) for app in (one, two) for _ in range(5)]
@@ -216,21 +216,21 @@ class TestBreaking:
             answer = await app.answer(Nights(), after=2, timeout=0.3)
             assert [(row.night, row.bookings) for row in answer.value] == [(1, 1), (2, 1)]
 
-    async def test_a_corrected_view_takes_the_event_with_the_next_start(self, file: str) -> None:
-        async with bank(file, read=[failing_total(at=13)]) as app:
+    async def test_a_corrected_view_takes_the_event_with_the_next_start(self, kept: str) -> None:
+        async with bank(kept, read=[failing_total(at=13)]) as app:
             await app.execute(Put("a", 1))
             receipt = await app.execute(Put("a", 13))
             with pytest.raises(Stale):
                 await app.ask(TotalOf("a"), after=receipt, timeout=0.1)
-        async with bank(file) as app:
+        async with bank(kept) as app:
             assert await app.ask(TotalOf("a"), after=receipt) == Total("a", 14, 2, 2)
 
-    async def test_a_corrected_view_may_also_come_as_a_new_version(self, file: str) -> None:
-        async with bank(file, read=[failing_total(at=13)]) as app:
+    async def test_a_corrected_view_may_also_come_as_a_new_version(self, kept: str) -> None:
+        async with bank(kept, read=[failing_total(at=13)]) as app:
             await app.execute(Put("a", 1))
             receipt = await app.execute(Put("a", 13))
             await app.ask(TotalOf("a"), after=1)
-        async with bank(file, read=[View(Total, total, key="pot", version=2)]) as app:
+        async with bank(kept, read=[View(Total, total, key="pot", version=2)]) as app:
             assert await app.ask(TotalOf("a"), after=receipt) == Total("a", 14, 2, 2)
 
     async def test_an_event_that_is_damaged_stops_the_view_before_it(self, file: str) -> None:
@@ -249,7 +249,7 @@ class TestBreaking:
                     await app.ask(TotalOf("a"), after=head + 6, timeout=0.3)
             damage(file, head + 6, '{"pot":"a","amount":1,"seen":5}')
 
-    async def test_a_new_version_fills_anew_beside_the_old_one(self, file: str) -> None:
+    async def test_a_new_version_fills_anew_beside_the_old_one(self, kept: str) -> None:
         def doubled(
             row: Total | None, event: Added | Removed, recorded: Recorded[Any]
         ) -> Total | None:
@@ -257,10 +257,10 @@ class TestBreaking:
             return Total(event.pot, before.amount + 2 * event.amount, before.events + 1, 0)
 
         second = View(Total, doubled, key="pot", version=2)
-        async with bank(file) as app:
+        async with bank(kept) as app:
             receipt = await app.execute(Put("a", 5))
             await app.settled()
-            async with bank(file, read=[second]) as newer:
+            async with bank(kept, read=[second]) as newer:
                 await newer.settled()
                 assert await newer.ask(TotalOf("a"), after=receipt) == Total("a", 10, 1, 0)
                 assert await app.ask(TotalOf("a"), after=receipt) == Total("a", 5, 1, 1)
@@ -322,16 +322,16 @@ class TestBreaking:
                     await app.ask(TotalOf("a"), after=2, timeout=0.3)
 
 
-async def test_a_view_that_was_left_out_for_a_while_takes_up_where_it_was(file: str) -> None:
+async def test_a_view_that_was_left_out_for_a_while_takes_up_where_it_was(kept: str) -> None:
     async def amount(app: App, after: int) -> int:
         row = await app.ask(TotalOf("a"), after=after)
         assert row is not None
         return row.amount
 
-    async with bank(file) as app:
+    async with bank(kept) as app:
         await app.execute(Put("a", 1))
         await app.settled()
-    async with bank(file, read=[], answer=[]) as app:
+    async with bank(kept, read=[], answer=[]) as app:
         await app.execute(Put("a", 2))
-    async with bank(file) as app:
+    async with bank(kept) as app:
         assert await amount(app, 2) == 3

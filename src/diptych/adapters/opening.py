@@ -7,12 +7,12 @@ from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
-from diptych.adapters.postgres.address import SCHEMES, address
+from diptych.adapters.postgres.address import SCHEMES, address, hidden
 from diptych.errors import WiringError
 from diptych.log.inspection import Inspection
 from diptych.log.pauses import Pausing
 from diptych.log.port import Store
-from diptych.read.port import ViewStore
+from diptych.read.port import ReadReplica, ViewStore
 
 
 def refuse_unknown(url: str) -> None:
@@ -60,6 +60,23 @@ def refuse_wake_dsn(url: str, dsn: str) -> None:
     address(dsn)
 
 
+def refuse_unread(read_store: str, store: str) -> None:
+    """Looks at the URL of a replica.
+
+    Raises:
+        WiringError: It, or the store, is no PostgreSQL.
+    """
+    if not {url.partition("://")[0] for url in (read_store, store)} <= {*SCHEMES}:
+        raise WiringError(
+            f"read_store={hidden(read_store)!r}: answers are read from a replica where store= is "
+            "a PostgreSQL, and the replica is one. Leave it out."
+        )
+    if address(read_store).schema != address(store).schema:
+        raise WiringError(
+            f"read_store={hidden(read_store)!r}: a replica has the same schema= as the store."
+        )
+
+
 def place_of_views(url: str | None, app: str) -> str | None:
     """Where views rest that name a store: None for beside the log of the app's own store.
 
@@ -67,6 +84,8 @@ def place_of_views(url: str | None, app: str) -> str | None:
     """
     if url is None or url == app == "sqlite://":
         return None
+    if url.partition("://")[0] in SCHEMES and app.partition("://")[0] in SCHEMES:
+        return None if address(url).same_as(address(app)) else url
     if url.startswith("sqlite:///"):
         url = f"sqlite:///{os.path.abspath(url.removeprefix('sqlite:///'))}"
         if app.startswith("sqlite:///"):
@@ -100,6 +119,7 @@ def build_store(
         return store, ViewsBesideLog(store) if reads else None
     if scheme in SCHEMES:
         from diptych.adapters.postgres.store import PostgresStore
+        from diptych.adapters.postgres.views import ViewsBesideLog as ViewsBesideLogThere
 
         there = PostgresStore(
             address(url),
@@ -108,7 +128,7 @@ def build_store(
             own=own,
             wake=address(wake_dsn) if wake_dsn else None,
         )
-        return there, None
+        return there, ViewsBesideLogThere(there) if reads else None
     from diptych.adapters.memory.store import MemoryStore
 
     memory = MemoryStore()
@@ -119,6 +139,15 @@ def build_store(
     return memory, MemoryViews(memory)
 
 
+def build_replica(url: str, views: ViewStore) -> ReadReplica:
+    """What reads from a copy of the store that `views` is beside, not yet open."""
+    from diptych.adapters.postgres.replica import ViewsOnReplica
+    from diptych.adapters.postgres.views import PostgresViews
+
+    assert isinstance(views, PostgresViews)
+    return ViewsOnReplica(address(url), views)
+
+
 def build_view_store(url: str) -> ViewStore:
     """The adapter for the URL of a view that names its store, not yet open."""
     scheme, _, path = url.partition("://")
@@ -126,6 +155,10 @@ def build_view_store(url: str) -> ViewStore:
         from diptych.adapters.sqlite.view_file import ViewsInFile
 
         return ViewsInFile(_file(path))
+    if scheme in SCHEMES:
+        from diptych.adapters.postgres.view_database import ViewsInDatabase
+
+        return ViewsInDatabase(address(url))
     from diptych.adapters.dictionary.views import DictionaryViews
 
     return DictionaryViews()

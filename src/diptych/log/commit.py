@@ -139,11 +139,16 @@ class Outcome(Struct, frozen=True):
 
 
 class Rows(Struct, frozen=True):
-    """Rows to put into and keys to remove from one table, as values of the database."""
+    """Rows to put into and keys to remove from one table, as values of the database.
+
+    Attributes:
+        types: Of the columns, where the database wants to be told.
+    """
 
     table: str
     columns: tuple[str, ...]
     key: tuple[str, ...]
+    types: tuple[str, ...] = ()
     upserts: tuple[tuple[Any, ...], ...] = ()
     deletes: tuple[tuple[Any, ...], ...] = ()
 

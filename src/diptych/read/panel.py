@@ -11,7 +11,16 @@ from diptych.log.codec import EventCodec
 from diptych.log.port import Store
 from diptych.log.presence import ViewProgress
 from diptych.message import Chance, Position
-from diptych.read.port import Begun, Origin, Shape, SqlViewStore, TableSet, ViewStore
+from diptych.read.port import (
+    Begun,
+    Followed,
+    Origin,
+    ReadReplica,
+    Shape,
+    SqlViewStore,
+    TableSet,
+    ViewStore,
+)
 from diptych.read.projecting import (
     Folding,
     Projecting,
@@ -34,6 +43,7 @@ class ReadPanel:
         projections: Each with the place where its tables rest.
         elsewhere: The other stores, by place.
         readable: Names of the write model's own tables.
+        replica: Of the store beside the log, for answers to be read from.
 
     Attributes:
         sources: For queries.
@@ -51,8 +61,10 @@ class ReadPanel:
         codec: EventCodec,
         chance: Chance,
         readable: Collection[str],
+        replica: ReadReplica | None = None,
     ) -> None:
         self._log = log
+        self._replica = replica
         self._places: list[tuple[str | None, ViewStore]] = [*elsewhere.items()]
         if own is not None:
             self._places.insert(0, (None, own))
@@ -69,6 +81,8 @@ class ReadPanel:
             self._followers[shape.checkpoint] = follower, stores[place]
             self._shapes[place].append(shape)
             by_row[view.row] = shape, stores[place]
+            if place is None and replica is not None:
+                by_row[view.row] = shape, replica
             if view.inline:
                 self._folding[shape.checkpoint] = follower.folding
         filled: list[tuple[TableSet, SqlViewStore]] = []
@@ -84,13 +98,19 @@ class ReadPanel:
                 store,
             )
             self._tables[place].append(tables)
-            filled.append((tables, store))
+            filled.append((tables, replica if place is None and replica is not None else store))
         self._runners = {
             name: Runner(follower, log, chance) for name, (follower, _) in self._followers.items()
         }
         self.inline = list(self._folding)
         self.sources = Sources(
-            log, own, by_row, projections=filled, tables=readable, position=self._position
+            log,
+            own,
+            by_row,
+            projections=filled,
+            tables=readable,
+            position=self._position,
+            replica=replica,
         )
 
     async def open(self, context: str) -> None:
@@ -111,6 +131,12 @@ class ReadPanel:
                 if self._tables[place] and isinstance(store, SqlViewStore):
                     taken = await store.take(self._tables[place], origin=origin)
                     begun = {**begun, **taken}
+                if place is None and self._replica is not None:
+                    older = [one.older for one in begun.values() if one.older is not None]
+                    kept: list[Followed] = [*self._shapes[place], *older, *self._tables[place]]
+                    await self._replica.follow(kept, origin=origin)
+                    self._stack.push_async_callback(self._replica.close)
+                    store = self._replica
                 self.sources.begin(store, begun)
                 if place is not None:
                     await self._refuse_ahead(place, begun)

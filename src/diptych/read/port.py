@@ -282,3 +282,20 @@ class SqlViewStore(ViewStore, Protocol):
     def session(self) -> AbstractAsyncContextManager[SqlSession]:
         """A read-only session."""
         ...
+
+
+class ReadReplica(SqlViewStore, Protocol):
+    """A copy of the database beside the log, which answers are read from. It may lag."""
+
+    async def follow(self, kept: Sequence[Followed], *, origin: Origin) -> None:
+        """Opens it; returns when it has all that is to be read.
+
+        Raises:
+            ForeignStore: It is a copy of something else.
+            StoreUnavailable: It cannot be opened, or has not got that after a while.
+        """
+        ...
+
+    async def head(self) -> Position:
+        """Of the log, as far as it is there."""
+        ...

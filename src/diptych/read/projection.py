@@ -29,8 +29,9 @@ class Projection:
         functions: `function(event[, Recorded])` gives SQLAlchemy's insert(), update() and delete()
             on these tables, as a list or one by one. They are executed in order, in one
             transaction with the checkpoint, for each event exactly once.
-        tables: Metadata of the tables; created where missing on SQLite. Nobody else writes them.
-        store: Where they rest: None beside the log; ``sqlite:///views.db``; ``sqlite://``.
+        tables: Metadata of the tables; created where missing. Nobody else writes them.
+        store: Where they rest: None beside the log; ``sqlite:///views.db``; ``postgresql://…``;
+            ``sqlite://``.
         version: Raised whenever the tables or the meaning of the functions change. Each version
             has tables of other names, and fills anew.
 

@@ -178,7 +178,8 @@ class Queries:
         """How fresh it was: what it did not take in is in the log for good, and can be looked up."""
         log = self._sources.log
         head = await log.head() if reading.head is None else reading.head
-        position = min(reading.used.values(), default=head)
+        read = [*reading.used.values()] + ([] if reading.tables is None else [reading.tables])
+        position = min(read, default=head)
         now = self._clock.now()
         age = timedelta(0)
         if position < head:

@@ -29,6 +29,7 @@ class Reading:
     Attributes:
         used: Checkpoints of the views that were read, and where they were.
         head: Of the log, as far as it was looked at.
+        tables: How far the log was where other tables than those of views were read.
         older: Whether an older version was shown in the place of a view that is being filled.
         needs: What was found lacking.
     """
@@ -37,6 +38,7 @@ class Reading:
         self.sources = sources
         self.used: dict[str, Position] = {}
         self.head: Position | None = None
+        self.tables: Position | None = None
         self.older = False
         self.needs: list[Need] = []
         self._after = after
@@ -68,9 +70,11 @@ class Reading:
     async def _open(
         self, store: ViewStore, context: AbstractAsyncContextManager[Session]
     ) -> Session:
-        if self._judged and store is not self.sources.own and self.head is None:
+        sources = self.sources
+        elsewhere = store is not sources.own or sources.replica is not None
+        if self._judged and elsewhere and self.head is None:
             # Before the snapshot, so that what was committed in between makes nothing stale.
-            self.head = await self.sources.log.head()
+            self.head = await sources.log.head()
         session = await context.__aenter__()
         self._contexts.append(context)
         self._sessions[store] = session
@@ -92,8 +96,10 @@ class Reading:
         if head is not None:
             if self.head is None or self.head < head:
                 self.head = head
-            if head < self._after and not checkpoints:
-                self.needs.append(self.sources.need_of_log(self._after))
+            if not checkpoints:
+                self.tables = head if self.tables is None else min(self.tables, head)
+                if head < self._after:
+                    self.needs.append(self.sources.need_of_log(self._after))
         sources = self.sources
         for name in checkpoints:
             if name in self.used:

@@ -13,7 +13,15 @@ from diptych.errors import WiringError
 from diptych.log.port import Store
 from diptych.message import Position
 from diptych.read.filling import Filling
-from diptych.read.port import Begun, Followed, Shape, SqlViewStore, TableSet, ViewStore
+from diptych.read.port import (
+    Begun,
+    Followed,
+    ReadReplica,
+    Shape,
+    SqlViewStore,
+    TableSet,
+    ViewStore,
+)
 from diptych.subscription.runner import news
 
 if TYPE_CHECKING:
@@ -48,6 +56,7 @@ class Sources:
         projections: Each with the store that keeps its tables.
         tables: Names of the write model's own tables, which stand beside the log.
         position: How far a view has got, as far as this process knows.
+        replica: Stands for `own`, where answers are read from a copy of it.
     """
 
     def __init__(
@@ -59,9 +68,11 @@ class Sources:
         projections: Sequence[tuple[TableSet, SqlViewStore]],
         tables: Collection[str],
         position: Callable[[str], Position],
+        replica: ReadReplica | None = None,
     ) -> None:
         self.log = log
-        self.own = own
+        self.own = own if replica is None else replica
+        self.replica = replica
         self.filling = Filling(position)
         self._views = views
         self._tables = frozenset(tables)
@@ -70,7 +81,7 @@ class Sources:
         self._kept = {one.checkpoint: (one, store) for one, store in kept}
         self._newer: dict[str, str] = {}
         """Checkpoints of older versions that are shown for a while, and of their newer ones."""
-        stores = [own, *(store for _, store in self._kept.values())]
+        stores = [self.own, *(store for _, store in self._kept.values())]
         self._sql = [s for s in dict.fromkeys(stores) if isinstance(s, SqlViewStore)]
 
     def begin(self, store: ViewStore, begun: Mapping[str, Begun]) -> None:
@@ -171,7 +182,8 @@ class Sources:
 
     def need_of_log(self, position: Position) -> Need:
         """What must happen before the log itself is at a position."""
-        return Need("the log", partial(_at_head, self.log, position), self.log.head)
+        log = self.log if self.replica is None else self.replica
+        return Need("the log", partial(_at_head, log, position), log.head)
 
     def _of_table(self, table: str) -> tuple[SqlViewStore, str | None]:
         for store in self._sql:
@@ -190,7 +202,7 @@ def _without_none(values: Iterable[str | None]) -> Iterable[str]:
     return (value for value in values if value is not None)
 
 
-async def _at_head(log: Store, position: Position) -> None:
+async def _at_head(log: Store | ReadReplica, position: Position) -> None:
     while await log.head() < position:
         await news(log, position - 1)
 

@@ -33,8 +33,9 @@ class View(Generic[R]):
         inline: Whether it is kept in the commit of the events themselves: never behind, at a price
             for each command. A command whose events it cannot take does not happen.
         store: Where its rows rest: None beside the log; ``sqlite:///views.db`` in another file;
-            ``sqlite://`` in SQLite in memory; ``memory://`` in a dictionary, which gives rows by
-            key and takes no statement. In memory it fills anew at every start.
+            ``postgresql://…`` in another database, or in another schema; ``sqlite://`` in SQLite in
+            memory; ``memory://`` in a dictionary, which gives rows by key and takes no statement.
+            In memory it fills anew at every start.
         version: Raised whenever `row` or the meaning of `project` changes; the view fills anew.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -116,8 +117,8 @@ class Views:
     async def run(self, function: Callable[[OrmSession], T]) -> T:
         """What a function of an ORM session returns: for mapped classes and their relationships.
 
-        The function runs in a thread beside the loop, on the snapshot of the app's own store; it
-        counts as reading every view there. Load what the answer needs inside it: afterwards its
+        The function reads beside the loop, on the snapshot of the app's own store; it counts as
+        reading every view there. Load what the answer needs inside it: afterwards its
         objects are detached.
 
         Raises:
@@ -135,6 +136,16 @@ def _without(found: Found, place: int) -> Found:
     """All columns but one."""
     columns = [*found.columns[:place], *found.columns[place + 1 :]]
     return Found(columns, [(*row[:place], *row[place + 1 :]) for row in found.rows])
+
+
+def _plain(type_: type, value: Any) -> Any:
+    """PostgreSQL gives sums and means as Decimal."""
+    if value.__class__ is Decimal:
+        if type_ is float:
+            return float(value)
+        if type_ is int and value.is_finite() and value == int(value):
+            return int(value)
+    return value
 
 
 def _typed(type_: type[T], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[T]:
@@ -155,7 +166,7 @@ def _typed(type_: type[T], columns: Sequence[str], rows: Iterable[Sequence[Any]]
                 f"a {type_.__name__} was expected, the statement gives {len(columns)} columns. "
                 "Select one column, or name a class with these fields."
             )
-        values = [row[0] for row in rows]
+        values = [_plain(type_, row[0]) for row in rows]
         for value in values:
             if not isinstance(value, type_) and not (type_ is float and isinstance(value, int)):
                 raise WrongRows(

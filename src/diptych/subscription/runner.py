@@ -21,7 +21,7 @@ LONGEST_PAUSE = 30.0
 _log = logging.getLogger("diptych.subscription")
 
 
-async def news(store: Store, after: Position) -> None:
+async def news(store: object, after: Position) -> None:
     """Returns when there may be something after a position: told by the store, or after a while."""
     if isinstance(store, Wakes):
         await store.wait_for_news(after)

@@ -14,7 +14,7 @@ from diptych.adapters.sqlite.connection import connect
 from diptych.adapters.sqlite.group import InlineView, KeptTable
 from diptych.adapters.sqlite.lane import Head, Lane
 from diptych.adapters.sqlite.tables import write_rows
-from diptych.adapters.sqlite.views import SqlViews
+from diptych.adapters.sqlite.views import TableViews
 from diptych.errors import NotOpen
 from diptych.log.commit import Advance, Rows
 from diptych.log.inline import RowFold
@@ -40,7 +40,7 @@ T = TypeVar("T")
 CHECKPOINTS = "CREATE TABLE diptych_checkpoints (name TEXT PRIMARY KEY, position INTEGER NOT NULL)"
 
 
-class MemoryViews(SqlViews):
+class MemoryViews(TableViews):
     """One connection for everything: an answer has its turn, then the next commit."""
 
     def __init__(self, store: MemoryStore) -> None:

@@ -50,6 +50,10 @@ class Address:
         """The store's advisory lock; such locks belong to a database."""
         return LOCKS, zlib.crc32(self.schema.encode()) - 2**31
 
+    def same_as(self, other: Address) -> bool:
+        """Whether it is the same schema of the same database, as far as the names say."""
+        return self.where == other.where
+
     def url(self, driver: str) -> str:
         """The same for SQLAlchemy.
 
@@ -80,19 +84,19 @@ def address(url: str) -> Address:
     for name in given:
         if name not in _OURS and name not in _THEIRS:
             raise WiringError(
-                f"store {_hidden(url)!r}: parameter {name!r} is not known. Leave it out; known are "
+                f"store {hidden(url)!r}: parameter {name!r} is not known. Leave it out; known are "
                 f"{', '.join((*_OURS, *_THEIRS))}."
             )
     schema = given.get("schema", "public")
     if not _SCHEMA.fullmatch(schema):
         raise WiringError(
-            f"store {_hidden(url)!r}: schema={schema!r} is no plain name. Use lower-case letters, "
+            f"store {hidden(url)!r}: schema={schema!r} is no plain name. Use lower-case letters, "
             "digits and '_', such as schema=orders."
         )
     size = given.get("statement_cache_size", "100")
     if not size.isdecimal():
         raise WiringError(
-            f"store {_hidden(url)!r}: statement_cache_size={size!r} is no number. Use 0 behind a "
+            f"store {hidden(url)!r}: statement_cache_size={size!r} is no number. Use 0 behind a "
             "pooler in transaction mode, or leave it out."
         )
     port = given.get("port", "5432")
@@ -110,13 +114,13 @@ def address(url: str) -> Address:
 
 def _malformed(url: str) -> WiringError:
     return WiringError(
-        f"store {_hidden(url)!r} is malformed. Write it as "
+        f"store {hidden(url)!r} is malformed. Write it as "
         "'postgresql://user:password@host:5432/database', and characters such as '@', '/', '#', "
         "'?' and ':' in a name or a password as '%40' and so on (urllib.parse.quote)."
     )
 
 
-def _hidden(url: str) -> str:
+def hidden(url: str) -> str:
     """Without the password, however malformed the rest is."""
     url = re.sub(r"://([^:/@?#]*):.*@", r"://\1:…@", url, flags=re.DOTALL)
     return re.sub(r"((?:ssl)?password=)[^&]*", r"\1…", url)

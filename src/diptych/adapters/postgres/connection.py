@@ -123,6 +123,14 @@ async def is_pooled(connection: Connection) -> bool:
     return await connection.execute(asked) == "SELECT 0"
 
 
+async def settled(address: Address, connection: Connection) -> Address:
+    """The same, with what is seen of a pooler where the URL leaves that open."""
+    if address.chosen:
+        return address
+    kept = 0 if await is_pooled(connection) else address.statement_cache
+    return replace(address, statement_cache=kept, chosen=True)
+
+
 ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError, TimeoutError)
 """What asyncpg raises."""
 
@@ -232,3 +240,12 @@ def begin(lock: tuple[int, int]) -> str:
         f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; "
         f"SELECT pg_advisory_xact_lock({lock[0]}, {lock[1]})"
     )
+
+
+def search_path(address: Address) -> str:
+    """Lets names without a schema mean ours first, to the end of the transaction; "" where they do.
+
+    Users' own tables may be in `public`.
+    """
+    schema = address.schema
+    return "" if schema == "public" else f"SET LOCAL search_path = {schema}, public; "

@@ -20,7 +20,7 @@ from diptych.adapters.postgres.connection import (
     is_lost,
     know_arrays,
 )
-from diptych.errors import StoreUnavailable
+from diptych.errors import NotOpen, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -96,6 +96,8 @@ class Pool:
             StoreUnavailable: All of them are in use for too long.
         """
         pool = self._pool
+        if pool is None:
+            raise NotOpen(self._address.where)
         free = pool.get_idle_size() or pool.get_size() < MOST
         try:
             connection = await pool.acquire(timeout=CONNECTING)

@@ -15,6 +15,7 @@ from diptych.adapters.postgres.connection import OLDEST, Connection, Executes, b
 from diptych.adapters.postgres.schema import FORMAT, INCARNATION, Statements, migration
 from diptych.errors import ForeignStore, StoreUnavailable
 from diptych.log.names import Stamp, compare
+from diptych.read.port import Origin
 
 _decode_shape = msgspec.json.Decoder(dict[str, str]).decode
 _log = logging.getLogger("diptych.postgres")
@@ -26,6 +27,9 @@ _RESTORED = (
     "A backup was restored, or a replica has become the primary, so events may be gone of which "
     "somebody has a receipt."
 )
+
+VIEWS = Stamp("store", "views", 1, {})
+"""Marks a store that keeps views of a log which is elsewhere."""
 
 
 async def look(connection: Executes, sql: Statements) -> Owner | None:
@@ -69,6 +73,11 @@ async def prepare_log(
             )
         epoch = await own(connection, address, sql, owner, context)
         stored = await stored_stamps(connection, sql)
+        if VIEWS in stored:
+            raise ForeignStore(
+                f"{address.where} keeps views of a log that is elsewhere. Name another schema "
+                "(?schema=…), or another database, for the app."
+            )
         used = {
             row[0]
             for row in await connection.fetch(
@@ -84,6 +93,49 @@ async def prepare_log(
             await connection.execute("ROLLBACK")
         raise
     return epoch
+
+
+async def prepare_views(
+    connection: Connection,
+    address: Address,
+    sql: Statements,
+    origin: Origin,
+    stamps: Sequence[Stamp],
+) -> str:
+    """Creates or checks a store that keeps views beside their log; returns the log's epoch.
+
+    Raises:
+        ForeignStore: It has another log's views, or a log.
+        SchemaChanged: A view's fields changed, but not its version.
+    """
+    await refuse_server(connection, address)
+    await connection.execute(begin(address.lock))
+    try:
+        owner = await migrate(connection, address, sql)
+        if owner is None or not owner[1]:
+            await _write_owner(connection, sql, origin.context, origin.epoch, "")
+            await remember(connection, sql, [VIEWS])
+            stored = [VIEWS]
+        else:
+            stored = await stored_stamps(connection, sql)
+            if VIEWS not in stored:
+                raise ForeignStore(
+                    f"{address.where} is the store of context {owner[1]!r}, with a log. Name "
+                    "another schema (?schema=…), or another database, for the views."
+                )
+            if owner[1:3] != (origin.context, origin.epoch):
+                raise ForeignStore(
+                    f"{address.where} keeps views of context {owner[1]!r}, epoch {owner[2]}; this "
+                    f"is {origin.context!r}, epoch {origin.epoch}. Drop it (DROP SCHEMA … CASCADE, "
+                    "or the database): its views fill anew."
+                )
+        await remember(connection, sql, compare(stored, stamps, lambda _: False))
+        await connection.execute("COMMIT")
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    return origin.epoch
 
 
 def _doubtful(stored: Sequence[Stamp], stamps: Sequence[Stamp]) -> list[str]:
@@ -153,14 +205,7 @@ async def own(
     )
     epoch = os.urandom(16).hex()
     if owner is None or not owner[1]:
-        await connection.fetch(
-            f"INSERT INTO {sql.schema}.diptych_store (id, format, context, epoch, incarnation) "
-            "VALUES (1, $1::integer, $2::text, $3::text, $4::text)",
-            FORMAT,
-            context,
-            epoch,
-            incarnation,
-        )
+        await _write_owner(connection, sql, context, epoch, incarnation)
         return epoch
     _log.warning("%s begins a new epoch; older receipts are refused. %s", address.where, _RESTORED)
     await connection.fetch(
@@ -196,6 +241,19 @@ def rewound(address: Address) -> ForeignStore:
     return ForeignStore(
         f"{address.where} is not the log that was opened. {_RESTORED} Open the app again: that "
         "begins a new epoch, in which older receipts are refused."
+    )
+
+
+async def _write_owner(
+    connection: Executes, sql: Statements, context: str, epoch: str, incarnation: str
+) -> None:
+    await connection.fetch(
+        f"INSERT INTO {sql.schema}.diptych_store (id, format, context, epoch, incarnation) "
+        "VALUES (1, $1::integer, $2::text, $3::text, $4::text)",
+        FORMAT,
+        context,
+        epoch,
+        incarnation,
     )
 
 

@@ -214,6 +214,8 @@ def migration(schema: str, lock: tuple[int, int], found: int) -> str:
         step.format(s=schema, lock_class=lock[0], lock_key=lock[1], lock_ms=LOCK_MS).strip()
         for step in STEPS[found:]
     ]
+    if not found and schema != "public":
+        steps.insert(0, f"CREATE SCHEMA IF NOT EXISTS {schema}")
     if found and steps:
         steps.append(
             f"UPDATE {schema}.diptych_store SET format = {FORMAT}, incarnation = replace("
@@ -308,13 +310,17 @@ class Statements:
         self.select_checkpoints = (
             f"SELECT name, position FROM {s}.diptych_checkpoints WHERE name = ANY ($1::text[])"
         )
-        self.begin_checkpoint = (
+        self.select_snapshot = (
+            f"SELECT name, position FROM {s}.diptych_checkpoints "
+            f"UNION ALL SELECT '', position FROM {s}.diptych_head"
+        )
+        """Every checkpoint, and the head under no name."""
+        self.begin_checkpoints = (
             f"INSERT INTO {s}.diptych_checkpoints (name, position, target) "
-            "VALUES ($1::text, 0, $2::bigint) ON CONFLICT (name) DO NOTHING"
+            "SELECT name, 0, $2::bigint FROM unnest($1::text[]) AS n (name) "
+            "ON CONFLICT (name) DO NOTHING"
         )
-        self.select_begun = (
-            f"SELECT position, target FROM {s}.diptych_checkpoints WHERE name = $1::text"
-        )
+        self.select_begun = f"SELECT name, position, target FROM {s}.diptych_checkpoints"
         self.write = (
             f"SELECT {s}.diptych_write($1::bigint, $2::text, $3::text, $4::text[], $5::text[], "
             "$6::bigint[], $7::text[], $8::integer[], $9::text[], $10::bigint[], $11::text[], "

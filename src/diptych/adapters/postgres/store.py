@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
 from diptych.adapters.grouping import Answers, GroupCommitter, Pending
+from diptych.adapters.news import News
 from diptych.adapters.postgres import reading
 from diptych.adapters.postgres.address import Address
-from diptych.adapters.postgres.connection import ERRORS, Connection, connect, fault, is_pooled
+from diptych.adapters.postgres.connection import (
+    ERRORS,
+    Connection,
+    begin,
+    connect,
+    fault,
+    settled,
+)
 from diptych.adapters.postgres.gather import Gather
 from diptych.adapters.postgres.group import InlineView
 from diptych.adapters.postgres.ledger import settled_of
@@ -65,12 +72,15 @@ class PostgresStore:
         return self._epoch
 
     async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
+        await self._begin(
+            lambda connection: prepare_log(connection, self.address, self.sql, context, stamps)
+        )
+
+    async def _begin(self, prepare: Callable[[Connection], Awaitable[str]]) -> None:
         connection = await connect(self.address)
         try:
-            if not self.address.chosen:
-                kept = 0 if await is_pooled(connection) else self.address.statement_cache
-                self.address = replace(self.address, statement_cache=kept, chosen=True)
-            self._epoch = await prepare_log(connection, self.address, self.sql, context, stamps)
+            self.address = await settled(self.address, connection)
+            self._epoch = await prepare(connection)
         except ERRORS as error:
             raise fault(error, self.address.where) from error
         finally:
@@ -129,9 +139,21 @@ class PostgresStore:
         """What moves here, by this process and by others."""
         return self._opened.news
 
+    def news_of(self, checkpoint: str, ask: Callable[[], Awaitable[Position]]) -> News:
+        """Wakes those who wait for a checkpoint to move, whoever moves it."""
+        return self._opened.news.of(checkpoint, ask)
+
+    async def verify(self, connection: Connection) -> None:
+        """Whether a new connection leads to what was opened."""
+        await verify(connection, self.address, self.sql, self._epoch)
+
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Runs `work` in a transaction of its own (the tables of views)."""
+        """Runs `work` in a transaction that has the store's lock (the tables of views)."""
         return await self._opened.transact(work)
+
+    async def look(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """What a piece of work that only reads returns; it may be done twice."""
+        return await self._opened.pool.read(work)
 
     def keep(
         self, views: Sequence[InlineView], told: Callable[[Mapping[str, Position]], None]
@@ -223,7 +245,7 @@ class _Open:
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async with self.pool.lend() as connection:
             try:
-                await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+                await connection.execute(begin(self._address.lock))
                 try:
                     result = await work(connection)
                     await connection.execute("COMMIT")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncpg import exceptions as pg
 
@@ -33,6 +33,9 @@ from diptych.adapters.postgres.schema import Statements
 from diptych.errors import BadResult, CommitUnknown, ForeignStore, StoreFault
 from diptych.log.commit import Commit
 from diptych.message import Position
+
+if TYPE_CHECKING:
+    from diptych.adapters.postgres.statements import Executor
 
 PATIENCE = 10.0
 """Seconds in which it is found out what became of a group whose connection was lost."""
@@ -81,6 +84,7 @@ class Writer:
         """As of the last group: where there are fewer, somebody has turned the store back."""
         self._since_sweep = 0
         self._sweep_from = ("", "")
+        self._executor: Executor | None = None
 
     async def connection(self) -> Connection:
         """The open connection; a new one where it was lost.
@@ -103,6 +107,8 @@ class Writer:
 
     async def close(self) -> None:
         """Lets go of the connection."""
+        if self._executor is not None:
+            await self._executor.close()
         if self._connection is not None:
             with suppress(*ERRORS):
                 await self._connection.close(timeout=2)
@@ -197,7 +203,7 @@ class Writer:
                 self._sql,
                 commits,
                 inline=self.inline,
-                execute=partial(_execute, connection),
+                execute=partial(self._execute, connection),
                 writer=self._id,
                 group=group,
             )
@@ -227,6 +233,13 @@ class Writer:
             raise _Lost(error, answers) from error
         self._took(remembered, judge)
         return answers
+
+    async def _execute(self, connection: Connection, statements: Sequence[Any]) -> None:
+        if self._executor is None:
+            from diptych.adapters.postgres.statements import Executor
+
+            self._executor = Executor(self._address)
+        await self._executor.execute(connection, statements)
 
     def _took(self, remembered: Remembered, judge: Judge) -> None:
         """What a judge says is true now, and certain as long as nobody else writes."""
@@ -282,12 +295,6 @@ class Writer:
                 self._sql.sweep_outcomes, *self._sweep_from, SWEEP, oldest
             )
             self._sweep_from = ("", "") if not rows else (rows[-1][0], rows[-1][1])
-
-
-async def _execute(connection: Connection, statements: Sequence[Any]) -> None:
-    from diptych.adapters.postgres.statements import execute
-
-    await execute(connection, statements)
 
 
 def _needs_more(commit: Commit) -> bool:

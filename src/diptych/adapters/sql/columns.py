@@ -1,4 +1,4 @@
-"""Python values as typed columns, and back without loss.
+"""Python values as typed columns, and back without loss, in each database's own types.
 
 SQLAlchemy's own types on SQLite drop the time zone of a datetime, the digits of a Decimal, and turn
 a timedelta into a date; these do not.
@@ -7,13 +7,13 @@ a timedelta into a date; these do not.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from inspect import Parameter, signature
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -24,8 +24,38 @@ from diptych.log.forms import Form, is_model
 from diptych.log.messages import message_type, refuse_suspicious
 from diptych.read.port import Beside, Shape
 
-SqlType: TypeAlias = Literal["TEXT", "INTEGER", "REAL", "BLOB", "DECIMAL"]
+Kind: TypeAlias = Literal[
+    "text",
+    "integer",
+    "real",
+    "boolean",
+    "bytes",
+    "decimal",
+    "datetime",
+    "date",
+    "timedelta",
+    "uuid",
+    "json",
+]
 Convert: TypeAlias = Callable[[Any], Any]
+
+
+class Stored(NamedTuple):
+    """How a database keeps values of one kind.
+
+    Attributes:
+        sql: Type of the column.
+        encode: From Python to the database; raises ValueError on a value of another type.
+        decode: Back; None where the value comes back as it is.
+    """
+
+    sql: str
+    encode: Convert
+    decode: Convert | None
+
+
+Dialect: TypeAlias = Mapping[Kind, Stored]
+"""How a database keeps values of each kind; of `json`, the text."""
 
 INT64 = 1 << 63
 MICROSECOND = timedelta(microseconds=1)
@@ -37,33 +67,39 @@ class Column:
     """One field of a row.
 
     Attributes:
-        sql: Its type; DECIMAL is text that compares by value.
+        sql: Its type, as the dialect names it.
         encode: From Python to the database; raises ValueError on a value of another type.
         decode: Back; None where the value comes back as it is.
     """
 
-    __slots__ = ("decode", "encode", "name", "nullable", "sql")
+    __slots__ = ("decode", "encode", "kind", "name", "nullable", "sql")
 
-    def __init__(
-        self, name: str, sql: SqlType, nullable: bool, encode: Convert, decode: Convert | None
-    ) -> None:
+    def __init__(self, name: str, kind: Kind, nullable: bool, stored: Stored) -> None:
         self.name = name
-        self.sql: SqlType = sql
+        self.kind: Kind = kind
         self.nullable = nullable
+        self.sql, encode, decode = stored
         self.encode = _or_none(encode) if nullable else encode
         self.decode = None if decode is None else _or_none(decode) if nullable else decode
 
 
 class RowCodec:
-    """Rows of a shape as tuples of database values, and back."""
+    """Rows of a shape as tuples of database values, and back.
 
-    def __init__(self, shape: Shape) -> None:
+    Args:
+        dialect: Of the database.
+    """
+
+    def __init__(self, shape: Shape, dialect: Dialect | None = None) -> None:
         self.shape = shape
+        dialect = dialect or SQLITE
         form = message_type(shape.row, shape.view).form
         fields: Sequence[inspect.Field] = getattr(form.info, "fields", ())
-        self.columns: Sequence[Column] = [_column(field.name, field.type, form) for field in fields]
+        self.columns: Sequence[Column] = [
+            _column(field.name, field.type, form, dialect) for field in fields
+        ]
         if shape.key_type is not None:
-            key = _column(shape.key[0], inspect.type_info(shape.key_type), form)
+            key = _column(shape.key[0], inspect.type_info(shape.key_type), form, dialect)
             self.columns = [key, *self.columns]
         self.names = tuple(column.name for column in self.columns)
         by_name = {column.name: column for column in self.columns}
@@ -75,7 +111,7 @@ class RowCodec:
         )
         self._key = [by_name[name] for name in shape.key]
         for column in self._key:
-            if column.nullable or column.sql in ("BLOB", "REAL"):
+            if column.nullable or column.kind in ("bytes", "real"):
                 raise WiringError(
                     f"view {shape.row.__name__}: key field {column.name!r} may be missing, bytes "
                     "or float, which name no row. Use str, int, date, UUID, Enum or Decimal."
@@ -190,16 +226,11 @@ def _or_none(convert: Convert) -> Convert:
     return lambda value: None if value is None else convert(value)
 
 
-def _exactly(type_: type) -> Convert:
-    def encode(value: Any) -> Any:
-        if value.__class__ is not type_:
-            raise ValueError(f"is {type(value).__name__}, not {type_.__name__}")
-        return value
-
-    return encode
+def _chain(first: Convert, second: Convert) -> Convert:
+    return lambda value: second(first(value))
 
 
-def _column(name: str, info: inspect.Type, form: Form) -> Column:
+def _column(name: str, info: inspect.Type, form: Form, dialect: Dialect) -> Column:
     if isinstance(info, inspect.Metadata):
         info = info.type
     nullable = False
@@ -207,48 +238,53 @@ def _column(name: str, info: inspect.Type, form: Form) -> Column:
         rest = [member for member in info.types if not isinstance(member, inspect.NoneType)]
         nullable = len(rest) < len(info.types)
         if len(rest) != 1:
-            return _json(name, nullable, form.field(name))
+            return _json(name, nullable, form.field(name), dialect)
         info = rest[0]
+    kind = _KINDS.get(type(info))
+    if kind is not None:
+        return Column(name, kind, nullable, dialect[kind])
+    stored: tuple[Kind, Stored] | None = None
     match info:
-        case inspect.BoolType():
-            return Column(name, "INTEGER", nullable, _bool, bool)
-        case inspect.IntType():
-            return Column(name, "INTEGER", nullable, _int, None)
-        case inspect.FloatType():
-            return Column(name, "REAL", nullable, _float, None)
-        case inspect.StrType():
-            return Column(name, "TEXT", nullable, _exactly(str), None)
-        case inspect.BytesType():
-            return Column(name, "BLOB", nullable, _exactly(bytes), None)
-        case inspect.DecimalType():
-            return Column(name, "DECIMAL", nullable, _decimal, Decimal)
-        case inspect.DateTimeType():
-            return Column(name, "TEXT", nullable, _datetime, datetime.fromisoformat)
-        case inspect.DateType():
-            return Column(name, "TEXT", nullable, _date, date.fromisoformat)
-        case inspect.TimeDeltaType():
-            return Column(
-                name, "INTEGER", nullable, _timedelta, lambda v: timedelta(microseconds=v)
-            )
-        case inspect.UUIDType():
-            return Column(name, "TEXT", nullable, _uuid, UUID)
         case inspect.EnumType(cls=cls):
-            kinds: set[Any] = {member.value.__class__ for member in cls}
-            if kinds <= {str} or kinds <= {int}:
-                sql: SqlType = "TEXT" if kinds <= {str} else "INTEGER"
-                return Column(name, sql, nullable, _enum(cls), cls)
+            stored = _choice([member.value for member in cls], _enum(cls), cls, dialect)
         case inspect.LiteralType(values=values):
-            kinds = {value.__class__ for value in values}
-            if kinds <= {str} or kinds <= {int}:
-                allowed = frozenset(values)
-                sql = "TEXT" if kinds <= {str} else "INTEGER"
-                return Column(name, sql, nullable, _literal(allowed), None)
+            stored = _choice(values, _literal(frozenset(values)), None, dialect)
         case _:
             pass
-    return _json(name, nullable, form.field(name))
+    if stored is None:
+        return _json(name, nullable, form.field(name), dialect)
+    return Column(name, stored[0], nullable, stored[1])
 
 
-def _json(name: str, nullable: bool, form: Form) -> Column:
+def _choice(
+    values: Iterable[Any], check: Convert, back: Convert | None, dialect: Dialect
+) -> tuple[Kind, Stored] | None:
+    """A choice of texts or of numbers; None where they are of several types."""
+    kinds = {value.__class__ for value in values}
+    if not (kinds <= {str} or kinds <= {int}):
+        return None
+    kind: Kind = "text" if kinds <= {str} else "integer"
+    sql, encode, decode = dialect[kind]
+    if back is not None:
+        decode = back if decode is None else _chain(decode, back)
+    return kind, Stored(sql, _chain(check, encode), decode)
+
+
+_KINDS: Mapping[type[inspect.Type], Kind] = {
+    inspect.BoolType: "boolean",
+    inspect.IntType: "integer",
+    inspect.FloatType: "real",
+    inspect.StrType: "text",
+    inspect.BytesType: "bytes",
+    inspect.DecimalType: "decimal",
+    inspect.DateTimeType: "datetime",
+    inspect.DateType: "date",
+    inspect.TimeDeltaType: "timedelta",
+    inspect.UUIDType: "uuid",
+}
+
+
+def _json(name: str, nullable: bool, form: Form, dialect: Dialect) -> Column:
     """Anything else rests as JSON text, and is checked when it is read."""
 
     def encode(value: Any) -> str:
@@ -262,16 +298,22 @@ def _json(name: str, nullable: bool, form: Form) -> Column:
             raise ValueError(f"cannot be kept: {error}") from None
         return data.decode()
 
-    return Column(name, "TEXT", nullable, encode, form.decode)
+    return Column(name, "json", nullable, Stored(dialect["json"].sql, encode, form.decode))
 
 
-def _bool(value: Any) -> int:
-    if value.__class__ is not bool:
-        raise ValueError(f"is {type(value).__name__}, not bool")
-    return int(value)
+def exactly(type_: type) -> Convert:
+    """A value of this type and of no other, subclasses included."""
+
+    def encode(value: Any) -> Any:
+        if value.__class__ is not type_:
+            raise ValueError(f"is {type(value).__name__}, not {type_.__name__}")
+        return value
+
+    return encode
 
 
-def _int(value: Any) -> int:
+def integer(value: Any) -> int:
+    """A number of 64 bits."""
     if value.__class__ is not int:
         raise ValueError(f"is {type(value).__name__}, not int")
     if not -INT64 <= value < INT64:
@@ -279,7 +321,8 @@ def _int(value: Any) -> int:
     return value
 
 
-def _float(value: Any) -> float:
+def real(value: Any) -> float:
+    """A number that is one."""
     if value.__class__ not in (float, int):
         raise ValueError(f"is {type(value).__name__}, not float")
     if not math.isfinite(value):
@@ -287,38 +330,89 @@ def _float(value: Any) -> float:
     return float(value)
 
 
-def _decimal(value: Any) -> str:
+def decimal(value: Any) -> Decimal:
+    """A number that is one, of a length that can be written down."""
     if value.__class__ is not Decimal:
         raise ValueError(f"is {type(value).__name__}, not Decimal")
     if not value.is_finite() or abs(value.adjusted()) > DIGITS:
         raise ValueError(f"is Decimal {value}, which cannot be kept in {DIGITS} digits")
-    return format(value, "f")
+    return value
 
 
-def _datetime(value: Any) -> str:
+def moment(value: Any) -> datetime:
+    """A moment with its time zone."""
     if not isinstance(value, datetime):
         raise ValueError(f"is {type(value).__name__}, not datetime")
     if value.tzinfo is None:
         raise ValueError("is a datetime without a time zone (give it one)")
-    return value.astimezone(UTC).isoformat(timespec="microseconds")
+    return value
 
 
-def _date(value: Any) -> str:
+def day(value: Any) -> date:
+    """A date that is no datetime."""
     if not isinstance(value, date) or isinstance(value, datetime):
         raise ValueError(f"is {type(value).__name__}, not date")
-    return value.isoformat()
+    return value
 
 
-def _timedelta(value: Any) -> int:
+def span(value: Any) -> timedelta:
+    """A timedelta."""
     if not isinstance(value, timedelta):
         raise ValueError(f"is {type(value).__name__}, not timedelta")
-    return value // MICROSECOND
+    return value
 
 
-def _uuid(value: Any) -> str:
+def uuid(value: Any) -> UUID:
+    """A UUID."""
     if not isinstance(value, UUID):
         raise ValueError(f"is {type(value).__name__}, not UUID")
-    return str(value)
+    return value
+
+
+def _flag(value: Any) -> int:
+    if value.__class__ is not bool:
+        raise ValueError(f"is {type(value).__name__}, not bool")
+    return int(value)
+
+
+def _decimal_text(value: Any) -> str:
+    return format(decimal(value), "f")
+
+
+def _moment_text(value: Any) -> str:
+    return moment(value).astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _day_text(value: Any) -> str:
+    return day(value).isoformat()
+
+
+def _micros(value: Any) -> int:
+    return span(value) // MICROSECOND
+
+
+def _span_of(micros: int) -> timedelta:
+    return timedelta(microseconds=micros)
+
+
+def _uuid_text(value: Any) -> str:
+    return str(uuid(value))
+
+
+SQLITE: Dialect = {
+    "text": Stored("TEXT", exactly(str), None),
+    "json": Stored("TEXT", exactly(str), None),
+    "integer": Stored("INTEGER", integer, None),
+    "real": Stored("REAL", real, None),
+    "boolean": Stored("INTEGER", _flag, bool),
+    "bytes": Stored("BLOB", exactly(bytes), None),
+    "decimal": Stored("DECIMAL", _decimal_text, Decimal),
+    "datetime": Stored("TEXT", _moment_text, datetime.fromisoformat),
+    "date": Stored("TEXT", _day_text, date.fromisoformat),
+    "timedelta": Stored("INTEGER", _micros, _span_of),
+    "uuid": Stored("TEXT", _uuid_text, UUID),
+}
+"""SQLite: DECIMAL is text that compares by value."""
 
 
 def _enum(cls: type[Enum]) -> Convert:

@@ -5,22 +5,51 @@ Only imported when a statement is made: SQLAlchemy alone takes a quarter of a se
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BLOB, REAL, BigInteger, MetaData, Table, Text
+from sqlalchemy import (
+    BLOB,
+    REAL,
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Double,
+    Interval,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    Uuid,
+)
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from diptych.adapters.sql.columns import Column, RowCodec
 
-_IMPL: dict[str, type[TypeEngine[Any]]] = {
+_IMPL: Mapping[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "TEXT": Text,
     "DECIMAL": Text,
     "INTEGER": BigInteger,
     "REAL": REAL,
     "BLOB": BLOB,
+    'text COLLATE "C"': Text,
+    "text": Text,
+    "bigint": BigInteger,
+    "double precision": Double,
+    "boolean": Boolean,
+    "bytea": LargeBinary,
+    "numeric": Numeric,
+    "timestamptz": DateTime(timezone=True),
+    "date": Date,
+    "interval": Interval,
+    "uuid": Uuid,
 }
+"""By the types of SQLite and of PostgreSQL."""
 
 
 class PythonValue(TypeDecorator[Any]):
@@ -33,7 +62,8 @@ class PythonValue(TypeDecorator[Any]):
         super().__init__()
         # Named as the parameter: SQLAlchemy's statement cache tells types apart by that.
         self.column = column
-        self.impl = self.impl_instance = _IMPL[column.sql]()
+        impl = _IMPL[column.sql]
+        self.impl = self.impl_instance = impl() if isinstance(impl, type) else impl
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         try:
@@ -43,10 +73,12 @@ class PythonValue(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         decode = self.column.decode
+        if value.__class__ is Decimal and self.column.kind == "integer":
+            return int(value)  # PostgreSQL's sum of integers
         return value if value is None or decode is None else decode(value)
 
 
-def table(codec: RowCodec, name: str, metadata: MetaData) -> Table:
+def table(codec: RowCodec, name: str, metadata: MetaData, schema: str | None = None) -> Table:
     """The table of a view."""
     key = set(codec.shape.key)
     return Table(
@@ -61,4 +93,5 @@ def table(codec: RowCodec, name: str, metadata: MetaData) -> Table:
             )
             for column in codec.columns
         ),
+        schema=schema,
     )

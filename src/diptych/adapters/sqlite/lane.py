@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -18,16 +17,12 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection as SqlConnection
     from sqlalchemy.exc import DBAPIError
 
-    from diptych.adapters.sqlite.catalogue import Catalogue
+    from diptych.adapters.sql.catalogue import Catalogue
+    from diptych.adapters.sqlite.tables import ViewTable
 
 T = TypeVar("T")
 
 SELECT_CHECKPOINTS = "SELECT name, position FROM diptych_checkpoints"
-
-
-_READS = re.compile(r"\s*(SELECT|WITH|VALUES)\b[^;]*;?\s*$", re.IGNORECASE | re.DOTALL)
-_CHANGES = re.compile(r"\(\s*(INSERT|UPDATE|DELETE|REPLACE)\s", re.IGNORECASE)
-
 
 Head: TypeAlias = Callable[[sqlite3.Connection], "Position | None"]
 """Where a lane finds the log's head; None where the log is elsewhere."""
@@ -42,7 +37,11 @@ class Lane:
     """Owns a connection, and SQLAlchemy's hold on it. Its methods block."""
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path | None, tables: Catalogue, head: Head
+        self,
+        connection: sqlite3.Connection,
+        path: Path | None,
+        tables: Catalogue[ViewTable],
+        head: Head,
     ) -> None:
         self.connection = connection
         self._path = path
@@ -99,6 +98,8 @@ class Lane:
         """Runs an SQLAlchemy statement; the database itself refuses whatever writes."""
         from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
+        from diptych.adapters.sql.intent import is_meant_to_write
+
         self.begin()
         try:
             result = self._sqlalchemy().execute(statement)
@@ -111,7 +112,7 @@ class Lane:
             found = self._foreseen(error)
             if found is not None:
                 raise found from error
-            if _writes(statement):
+            if is_meant_to_write(statement):
                 raise ReadOnly(str(error.orig)) from error
             raise
 
@@ -145,17 +146,6 @@ class Lane:
 
             self._sql = sqlalchemy_on(self.connection)
         return self._sql
-
-
-def _writes(statement: Any) -> bool:
-    """Whether a statement that SQLite could not read was meant to change something."""
-    from sqlalchemy.sql import visitors
-    from sqlalchemy.sql.dml import UpdateBase
-    from sqlalchemy.sql.elements import TextClause
-
-    if isinstance(statement, TextClause):
-        return not _READS.match(statement.text) or bool(_CHANGES.search(statement.text))
-    return any(isinstance(element, UpdateBase) for element in visitors.iterate(statement))
 
 
 def _is_foreseen(found: Fault, error: sqlite3.Error) -> bool:

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from diptych.adapters.sql.quoting import quoted
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import Executes
-from diptych.adapters.sqlite.tables import chunks, insert_many, quoted, values_of
+from diptych.adapters.sqlite.tables import chunks, insert_many, values_of
 from diptych.adapters.states import Change
 from diptych.log.commit import StateRow, StateTable
 from diptych.log.rows import Values

@@ -9,16 +9,12 @@ from typing import Any
 import msgspec
 
 from diptych.adapters.sql.columns import RowCodec
+from diptych.adapters.sql.quoting import quoted
 from diptych.adapters.sqlite.connection import DECIMAL, Executes
 from diptych.log.commit import Rows
 from diptych.read.port import Shape
 
 _encode = msgspec.json.encode
-
-
-def quoted(name: str) -> str:
-    """An identifier, whatever it contains."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 class ViewTable:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from diptych.adapters.news import News
+from diptych.adapters.sql.catalogue import Catalogue
+from diptych.adapters.sql.views import SqlViews, Writes
 from diptych.adapters.sqlite import schema
-from diptych.adapters.sqlite.catalogue import Catalogue
 from diptych.adapters.sqlite.connection import connect
 from diptych.adapters.sqlite.group import InlineView
 from diptych.adapters.sqlite.lane import Head, Lane, head_in_file
 from diptych.adapters.sqlite.preparing import begin_projections, begin_views
 from diptych.adapters.sqlite.store import SqliteStore
+from diptych.adapters.sqlite.tables import ViewTable
 from diptych.adapters.worker import Worker
 from diptych.errors import NotOpen
-from diptych.log.commit import Advance, Appended, Commit, Committed
 from diptych.log.inline import RowFold
 from diptych.message import Position
 from diptych.read.port import (
@@ -43,12 +43,6 @@ LANES = 4
 """Answers that can read at once."""
 
 
-class Writes(Protocol):
-    """What can keep the tables of views."""
-
-    def commit(self, commit: Commit) -> Awaitable[Committed]: ...
-
-
 class File(Writes, Protocol):
     """A file that keeps them, with one writer."""
 
@@ -57,64 +51,25 @@ class File(Writes, Protocol):
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
 
 
-class SqlViews:
-    """What views on SQLite share, in a file and in memory: writing, waiting, tables."""
+class TableViews(SqlViews[ViewTable]):
+    """What views on SQLite share, in a file and in memory."""
 
     def __init__(self, store: Writes) -> None:
-        self._store = store
-        self.tables = Catalogue()
-        self._news: dict[str, News] = {}
+        super().__init__(store, Catalogue(ViewTable))
 
     def _add(self, shapes: Sequence[Shape]) -> list[str]:
-        self._begin_news(shapes)
-        return self.tables.add(shapes)
+        self._follow(shapes)
+        return [table.create() for table in self.tables.add(shapes)]
 
     def _take(self, projections: Sequence[TableSet]) -> list[str]:
         from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
         from diptych.adapters.sql.ddl import ddl
 
-        self._begin_news(projections)
+        self._follow(projections)
         self.tables.take(projections)
         dialect = SQLiteDialect_pysqlite()
         return [statement for one in projections for statement in ddl(one.metadata, dialect)]
-
-    def _begin_news(self, kept: Sequence[Followed]) -> None:
-        for one in kept:
-            self._news[one.checkpoint] = News(partial(self.checkpoint, one))
-
-    async def save(
-        self,
-        shape: Shape,
-        upserts: Sequence[Any],
-        deletes: Sequence[tuple[Any, ...]],
-        *,
-        expected: Position,
-        position: Position,
-    ) -> bool:
-        rows = (self.tables.of(shape).rows(upserts, deletes),) if upserts or deletes else ()
-        advance = Advance(shape.checkpoint, expected, position)
-        return await self._move(Commit(rows=rows, advance=(advance,)), advance)
-
-    async def execute(
-        self,
-        projection: TableSet,
-        statements: Sequence[Any],
-        *,
-        expected: Position,
-        position: Position,
-    ) -> bool:
-        advance = Advance(projection.checkpoint, expected, position)
-        return await self._move(Commit(statements=tuple(statements), advance=(advance,)), advance)
-
-    async def _move(self, commit: Commit, advance: Advance) -> bool:
-        if isinstance(await self._store.commit(commit), Appended):
-            self._news[advance.checkpoint].tell(advance.position)
-            return True
-        return False
-
-    async def wait(self, kept: Followed, position: Position) -> None:
-        await self._news[kept.checkpoint].wait(position - 1)
 
     def _inline_of(
         self, shapes: Sequence[Shape], inline: Mapping[str, RowFold] | None
@@ -123,26 +78,8 @@ class SqlViews:
         names = [shape for shape in shapes if shape.checkpoint in inline]
         return [InlineView(inline[shape.checkpoint], self.tables.of(shape)) for shape in names]
 
-    def _moved(self, checkpoints: Sequence[str], positions: Mapping[str, Position]) -> None:
-        """Inline views are there, with the commits that are there."""
-        for checkpoint in checkpoints:
-            self._news[checkpoint].tell(positions.get(checkpoint, 0))
 
-    def table(self, shape: Shape) -> Any:
-        return self.tables.sql(shape)
-
-    def filled_by(self, table: str) -> str | None:
-        return self.tables.filled_by(table)
-
-    async def checkpoint(self, kept: Followed) -> Position:
-        raise NotImplementedError
-
-    def _close_news(self) -> None:
-        for news in self._news.values():
-            news.close()
-
-
-class SqliteViews(SqlViews):
+class SqliteViews(TableViews):
     """Views in a file. Reads go beside its writer, each lane in a thread of its own.
 
     Args:
