@@ -70,14 +70,18 @@ class Handling:
         self._receipts = receipts
 
     async def carry_out(self, model: Handlers, route: Route, order: Order) -> Receipt:
-        """See `App.execute`."""
+        """See `App.execute`.
+
+        Raises:
+            Collision: Nothing has happened; it may be tried anew.
+        """
         store = self._store
         assert isinstance(store, Units)  # looked at when the app was wired
         outcome, tenant = order.outcome, order.principal.tenant
         stream = model.stream(order.command)
         known = None if outcome.drawn else order.id
         session_type = model.session(order.command.__class__)
-        async with store.unit(session_type, tenant=tenant, id=known) as unit:
+        async with store.unit(session_type, tenant=tenant, stream=stream, id=known) as unit:
             if unit.settled is None:
                 if order.seen is not None:
                     await self._refuse_unseen(model, order, stream, order.seen)
@@ -99,13 +103,14 @@ class Handling:
                     raise
                 pairs = [self._codec.encode(event, route.function) for event in decided]
                 new: tuple[NewEvent, ...] = tuple([stored for _, stored in pairs])
+                expected = None if order.seen is None else unit.version
                 committed = await self._commit(
                     unit,
                     Commit(
                         cause=cause,
                         tenant=tenant,
                         outcome=outcome,
-                        appends=(Append(stream, None, new),),
+                        appends=(Append(stream, expected, new),),
                     ),
                 )
                 match committed:
@@ -161,7 +166,8 @@ class Handling:
     async def _refuse_unseen(
         self, model: Handlers, order: Order, stream: str, seen: Position
     ) -> None:
-        """Refuses a decision that was made in front of a stale screen; nothing can come in between.
+        """Refuses a decision that was made in front of a stale screen; what comes in between makes
+        the commit fail.
 
         Raises:
             StreamConflict: Something happened since, and the model's merge does not allow it.

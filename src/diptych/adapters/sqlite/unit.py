@@ -13,11 +13,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from diptych.adapters.grouping import GroupCommitter
+from diptych.adapters.sql.ending import was_ended
 from diptych.adapters.sqlite.connection import fault, is_fault
 from diptych.adapters.sqlite.session import Lent, engine_on
 from diptych.adapters.sqlite.writer import Writer
 from diptych.adapters.worker import Worker, seen, through
-from diptych.errors import BadResult
 from diptych.log.commit import Commit, Committed, Settled
 from diptych.message import Position
 
@@ -116,11 +116,7 @@ class Lender:
         """See `diptych.log.port.Unit`."""
         ended_by = self._lent.ended_by
         if ended_by is not None:
-            raise BadResult(
-                "a handler",
-                f"called {ended_by}, so nothing of its work is left. Raise Refused for a no, and "
-                "use session.begin_nested() for a part that may fail.",
-            )
+            raise was_ended(ended_by)
         self._lent.closed = True
         unit.over = True  # whatever comes of it, nothing is left to be undone
         on_the_spot = self._at_rest() and self._writer.is_untidy
@@ -145,6 +141,7 @@ class SqliteUnit:
         self.session = session
         self.settled = settled
         self.head = head
+        self.version: int | None = None
         self.over = False
 
     async def undo(self) -> None:
