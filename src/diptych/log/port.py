@@ -175,6 +175,12 @@ class Unit(Protocol):
     version: int | None
     """Of the stream, when the transaction began; None where nothing can come in between."""
 
+    async def read_stream(
+        self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
+    ) -> Sequence[StoredEvent]:
+        """As `Store.read_stream`, in this transaction."""
+        ...
+
     async def undo(self) -> None:
         """Takes back what the session did; the transaction goes on."""
         ...

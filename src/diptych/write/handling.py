@@ -84,7 +84,7 @@ class Handling:
         async with store.unit(session_type, tenant=tenant, stream=stream, id=known) as unit:
             if unit.settled is None:
                 if order.seen is not None:
-                    await self._refuse_unseen(model, order, stream, order.seen)
+                    await self._refuse_unseen(model, order, unit, stream, order.seen)
                 now = self._clock.now()
                 if order.deadline is not None and now > order.deadline:
                     raise DeadlineExceeded(order.name, order.deadline.isoformat())
@@ -164,7 +164,7 @@ class Handling:
             return settled
 
     async def _refuse_unseen(
-        self, model: Handlers, order: Order, stream: str, seen: Position
+        self, model: Handlers, order: Order, unit: Unit, stream: str, seen: Position
     ) -> None:
         """Refuses a decision that was made in front of a stale screen; what comes in between makes
         the commit fail.
@@ -173,6 +173,6 @@ class Handling:
             StreamConflict: Something happened since, and the model's merge does not allow it.
         """
         tenant = order.principal.tenant
-        missed = await read_beyond(self._store, self._codec, tenant, stream, seen)
+        missed = await read_beyond(unit, self._codec, tenant, stream, seen)
         if missed and not (model.merge is not None and model.merge(order.command, missed)):
             raise StreamConflict(stream, seen, missed[-1].position)

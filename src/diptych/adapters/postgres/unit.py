@@ -35,6 +35,7 @@ from diptych.adapters.postgres.connection import (
 from diptych.adapters.postgres.engine import cause_of, open_engine
 from diptych.adapters.postgres.group import InlineView, write_group
 from diptych.adapters.postgres.ledger import settled_of
+from diptych.adapters.postgres.reading import read_stream
 from diptych.adapters.postgres.rows import RowTables
 from diptych.adapters.postgres.schema import LOCK_MS, Statements
 from diptych.adapters.sql.ending import ending, refused_end, was_ended
@@ -47,7 +48,7 @@ from diptych.errors import (
     StoreUnavailable,
 )
 from diptych.log.commit import Appended, Commit, Committed, Settled
-from diptych.log.port import Collision
+from diptych.log.port import Collision, StoredEvent
 from diptych.message import Position
 
 UNITS = 8
@@ -177,6 +178,21 @@ class Lender:
             found = await driver.fetch(self._sql.select_outcomes, [tenant], [id])
             settled = settled_of(found[0]) if found else None
         return settled, head, version or 0
+
+    async def read(
+        self,
+        driver: Connection,
+        tenant: str,
+        stream: str,
+        after: int,
+        limit: int,
+        beyond: Position,
+    ) -> Sequence[StoredEvent]:
+        """Events of a stream, in the transaction."""
+        try:
+            return await read_stream(driver, self._sql, tenant, stream, after, limit, beyond)
+        except ERRORS as error:
+            raise self.meaning(error) from error
 
     async def commit(self, driver: Connection, commit: Commit) -> Committed:
         """Judges and writes one commit, and commits it with the statements before it."""
@@ -321,6 +337,12 @@ class PostgresUnit:
         if not self._driver.is_in_transaction():
             self.ended_by = self.ended_by or "the end of its transaction"
             raise was_ended(self.ended_by)
+
+    async def read_stream(
+        self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
+    ) -> Sequence[StoredEvent]:
+        """See `diptych.log.port.Unit`."""
+        return await self._lender.read(self._driver, tenant, stream, after, limit, beyond)
 
     async def undo(self) -> None:
         """See `diptych.log.port.Unit`."""

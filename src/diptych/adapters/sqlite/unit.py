@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,10 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from diptych.adapters.grouping import GroupCommitter
 from diptych.adapters.sql.ending import was_ended
 from diptych.adapters.sqlite.connection import fault, is_fault
+from diptych.adapters.sqlite.reading import read_stream
 from diptych.adapters.sqlite.session import Lent, engine_on
 from diptych.adapters.sqlite.writer import Writer
 from diptych.adapters.worker import Worker, seen, through
 from diptych.log.commit import Commit, Committed, Settled
+from diptych.log.port import StoredEvent
 from diptych.message import Position
 
 T = TypeVar("T")
@@ -125,6 +127,14 @@ class Lender:
         finally:
             self._told()
 
+    async def read(
+        self, tenant: str, stream: str, after: int, limit: int, beyond: Position
+    ) -> Sequence[StoredEvent]:
+        """Events of a stream, in the transaction."""
+        return await self._writing.call(
+            lambda: read_stream(self._writer.connection, tenant, stream, after, limit, beyond)
+        )
+
     async def undo(self) -> None:
         """See `diptych.log.port.Unit`."""
         self._lent.ended_by = None  # it is all taken back anyway
@@ -143,6 +153,11 @@ class SqliteUnit:
         self.head = head
         self.version: int | None = None
         self.over = False
+
+    async def read_stream(
+        self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
+    ) -> Sequence[StoredEvent]:
+        return await self._lender.read(tenant, stream, after, limit, beyond)
 
     async def undo(self) -> None:
         self.session.expunge_all()
