@@ -227,9 +227,7 @@ class _Open:
         self._waiting = waiting
         self._loop = asyncio.get_running_loop()
         self._rows = rows
-        self.writer = Writer(
-            store.address, store.sql, rows, epoch=store.epoch, retention=retention
-        )
+        self.writer = Writer(store.address, store.sql, rows, epoch=store.epoch, retention=retention)
         self.told: Callable[[Mapping[str, Position]], None] | None = None
         self.pool = Pool(
             store.address, lambda new: verify(new, store.address, store.sql, store.epoch)

@@ -35,6 +35,7 @@ from diptych.adapters.postgres.connection import (
 from diptych.adapters.postgres.engine import cause_of, open_engine
 from diptych.adapters.postgres.group import InlineView, write_group
 from diptych.adapters.postgres.ledger import settled_of
+from diptych.adapters.postgres.preparing import connect_to_log
 from diptych.adapters.postgres.reading import read_stream
 from diptych.adapters.postgres.rows import RowTables
 from diptych.adapters.postgres.schema import LOCK_MS, Statements
