@@ -157,6 +157,20 @@ async def test_a_failed_join_gives_the_lock_back_and_leaves_the_users_work(
     assert await recorded(app) == 1
 
 
+async def test_a_transaction_with_events_is_on_the_disk_before_it_is_answered(
+    app: App, sessions: Sessions
+) -> None:
+    durable = text("SELECT current_setting('synchronous_commit')")
+    async with sessions.begin() as session:
+        await session.execute(text("SET LOCAL synchronous_commit = off"))
+        async with app.join(session):
+            pass
+        assert await session.scalar(durable) == "off"
+        async with app.join(session) as unit:
+            unit.record(OrderPlaced("o1", "ann"), stream="shop:o1")
+        assert await session.scalar(durable) == "on"
+
+
 async def test_who_stands_still_with_the_lock_is_cut_off_and_the_others_go_on(
     app: App, sessions: Sessions, postgres: str
 ) -> None:

@@ -197,7 +197,10 @@ class Joiner:
     async def _judge(self, borrowed: Borrowed, commit: Commit) -> Committed:
         await borrowed.fetch(
             f"SELECT set_config('lock_timeout', '{LOCK_MS}', true), "
-            f"set_config('idle_in_transaction_session_timeout', '{IDLE_MS}', true)"
+            f"set_config('idle_in_transaction_session_timeout', '{IDLE_MS}', true), "
+            # What is answered for must be on the disk.
+            "set_config('synchronous_commit', coalesce(nullif("
+            "current_setting('synchronous_commit'), 'off'), 'on'), true)"
         )
         one, other = self._address.lock
         await borrowed.fetch(f"SELECT pg_advisory_xact_lock({one}, {other})")
