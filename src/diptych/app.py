@@ -244,9 +244,10 @@ class App:
     ) -> AbstractAsyncContextManager[JoinUnit]:
         """Records events inside an SQLAlchemy transaction that the caller owns.
 
-        The block takes the store's write lock, so what is read in it stays true until the session
-        commits; keep it short. Rows and events are committed together by the session, or not at
-        all. `unit.receipt` is there after the block.
+        Rows and events are committed together by the session, or not at all. `unit.receipt` is
+        there after the block; keep that short. On SQLite it takes the store's write lock, so what
+        is read in it stays true until the session commits. On PostgreSQL the lock is taken at its
+        end: lock the rows that you read to write.
 
             async with sessions.begin() as session, app.join(session) as unit:
                 session.add(order)
@@ -270,7 +271,8 @@ class App:
         joining = self._opened.joining
         if joining is None:
             raise JoinFailed(
-                f"{self.store!r} keeps no tables of yours. Use store='sqlite:///file.db'."
+                f"{self.store!r} keeps no tables of yours. Use store='sqlite:///file.db' or "
+                "'postgresql://…'."
             )
         return joining
 

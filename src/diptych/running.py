@@ -105,7 +105,7 @@ class Running:
         if wiring.tables and not isinstance(store, UserTables):
             raise WiringError(
                 f"{url!r} keeps no tables of yours (Tables, Handlers, Rows). Use a database: "
-                "store='sqlite:///file.db', or 'sqlite://' for one in memory."
+                "store='sqlite:///file.db' or 'postgresql://…', or 'sqlite://' for one in memory."
             )
         self.panel = ReadPanel(
             store,
@@ -202,6 +202,6 @@ def _refuse_unlent(wiring: Wiring, store: Store, url: str) -> None:
             if not isinstance(store, Units) or not store.lends(session):
                 raise WiringError(
                     f"{model!r}: {url!r} lends no {session.__name__}. Use "
-                    "store='sqlite:///file.db', and annotate the session as "
+                    "store='sqlite:///file.db' or 'postgresql://…', and annotate the session as "
                     "sqlalchemy.ext.asyncio.AsyncSession."
                 )

@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
+import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
@@ -35,10 +35,10 @@ async def order_by(query: OrderBy, views: Views) -> Placed | None:
     return await views.get(Placed, query.order_id)
 
 
-def application(file: Path) -> tuple[FastAPI, App]:
+def application(url: str, driver: str) -> tuple[FastAPI, App]:
     """The application as it was, and the three lines by which its orders become events."""
-    app = shop(file, read=[orders], answer=[order_by])
-    engine = create_async_engine(f"sqlite+aiosqlite:///{file}")
+    app = shop(url, read=[orders], answer=[order_by])
+    engine = create_async_engine(url.replace(":", f"+{driver}:", 1))
     sessions = async_sessionmaker(engine, expire_on_commit=False)
 
     @asynccontextmanager
@@ -74,8 +74,15 @@ def application(file: Path) -> tuple[FastAPI, App]:
     return web, app
 
 
-async def test_rows_of_an_endpoint_and_its_events_are_one_transaction(tmp_path: Path) -> None:
-    web, app = application(tmp_path / "shop.db")
+@pytest.mark.parametrize("driver", ["aiosqlite", "asyncpg", "psycopg"])
+async def test_rows_of_an_endpoint_and_its_events_are_one_transaction(
+    driver: str, request: pytest.FixtureRequest
+) -> None:
+    if driver == "aiosqlite":
+        url = f"sqlite:///{request.getfixturevalue('tmp_path') / 'shop.db'}"
+    else:
+        url = request.getfixturevalue("postgres")
+    web, app = application(url, driver)
     async with web.router.lifespan_context(web):
         transport = httpx.ASGITransport(app=web)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:

@@ -41,3 +41,12 @@ async def app(url: str) -> AsyncIterator[App]:
     """An open app of the bank."""
     async with bank(url) as app:
         yield app
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """Of an empty database that may have tables of the users' own, besides the log."""
+    if request.param == "sqlite":
+        return file_url(Path(request.getfixturevalue("tmp_path")) / "shop.db")
+    url: str = request.getfixturevalue("postgres")
+    return url

@@ -128,7 +128,7 @@ async def confirm(command: ConfirmOrder, session: AsyncSession) -> list[OrderCon
 
 
 async def take_one(command: TakeOne, session: AsyncSession) -> list[OneTaken]:
-    article = await session.get_one(Article, command.sku)
+    article = await session.get_one(Article, command.sku, with_for_update=True)
     left = article.stock - 1
     if left < 0:
         raise Refused("none_left", command.sku)
@@ -167,7 +167,8 @@ def shop_handlers(seconds: float = 2.0) -> Handlers:
     )
 
 
-def shop(file: Path, **more: Any) -> App:
-    """An app of this domain on a file."""
+def shop(where: Path | str, **more: Any) -> App:
+    """An app of this domain on a file, or in the database of a URL."""
     parts: dict[str, Any] = {"write": [shop_handlers()]}
-    return App("shop", store=f"sqlite:///{file}", **parts | more)
+    store = where if isinstance(where, str) else f"sqlite:///{where}"
+    return App("shop", store=store, **parts | more)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from diptych import App, Rows, StateStored
+from tests.integration.other_program import OtherProgram
 from tests.integration.pots import Pot, bank, nights, pot_decider
 
 
@@ -45,21 +44,10 @@ def table_bank(url: str, *, owned: bool = False, **more: Any) -> App:
     return bank(url, **{"write": [pots, nights]} | more)
 
 
-class Program:
-    """Another program that uses the same database file."""
-
-    def __init__(self, url: str) -> None:
-        self.connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-        self.connection.execute("PRAGMA busy_timeout = 5000")
-
-    def __call__(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Executes at once, committed."""
-        return self.connection.execute(sql, values).fetchall()
+class Program(OtherProgram):
+    """Another program that uses the same database."""
 
     def pots(self) -> dict[str, tuple[int, int]]:
         """Amount and number of events of each pot."""
         rows = self("SELECT id, amount, events FROM pots ORDER BY id")
         return {id: (amount, events) for id, amount, events in rows}
-
-    def close(self) -> None:
-        self.connection.close()

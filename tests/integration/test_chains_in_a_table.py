@@ -28,6 +28,10 @@ class InATable:
         return bool(request.param)
 
     @pytest.fixture
+    def file(self, database: str) -> str:
+        return database
+
+    @pytest.fixture
     def url(self, file: str) -> str:
         return file
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from diptych import App, BadResult, Handlers, InvalidMessage, Principal, Refused, StreamConflict
 from diptych.errors import DeadlineExceeded, HandlerTooSlow, IdReused, NestedCall, WiringError
+from tests.integration.other_program import look
 from tests.integration.shop import (
     ConfirmOrder,
     Deliver,
@@ -30,29 +29,16 @@ from tests.integration.shop import (
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "shop.db"
-
-
-@pytest.fixture
-async def app(file: Path) -> AsyncIterator[App]:
-    async with shop(file) as app:
+async def app(database: str) -> AsyncIterator[App]:
+    async with shop(database) as app:
         yield app
-
-
-def rows(file: Path, sql: str) -> list[Any]:
-    connection = sqlite3.connect(file)
-    try:
-        return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
 
 
 async def events(app: App) -> list[object]:
     return [recorded.event async for recorded in app.log.read()]
 
 
-async def test_rows_events_and_receipt_tell_of_one_commit(app: App, file: Path) -> None:
+async def test_rows_events_and_receipt_tell_of_one_commit(app: App, database: str) -> None:
     await app.execute(Deliver("tea", 10))
     clerk = Principal("ann")
     receipt = await app.execute(PlaceOrder("o1", (("tea", 3),)), principal=clerk)
@@ -61,26 +47,30 @@ async def test_rows_events_and_receipt_tell_of_one_commit(app: App, file: Path) 
     confirmed = await app.execute(ConfirmOrder("o1"))
     assert confirmed.events == (OrderConfirmed("o1", 1),)
     assert confirmed.version == 2
-    assert rows(file, "SELECT id, status, placed_by FROM orders") == [("o1", "confirmed", "ann")]
-    assert rows(file, "SELECT sku, stock FROM articles") == [("tea", 7)]
+    assert look(database, "SELECT id, status, placed_by FROM orders") == [
+        ("o1", "confirmed", "ann")
+    ]
+    assert look(database, "SELECT sku, stock FROM articles") == [("tea", 7)]
     assert await events(app) == [Delivered("tea", 10, 10), *receipt.events, *confirmed.events]
 
 
-async def test_a_refusal_leaves_no_row(app: App, file: Path) -> None:
+async def test_a_refusal_leaves_no_row(app: App, database: str) -> None:
     await app.execute(Deliver("tea", 2))
     for id in (None, "kept"):
         with pytest.raises(Refused) as refused:
             await app.execute(PlaceOrder("o1", (("tea", 3),)), id=id)
         assert refused.value.code == "too_few"
         assert refused.value.position == 1
-    assert rows(file, "SELECT * FROM orders") == rows(file, "SELECT * FROM lines") == []
-    assert rows(file, "SELECT stock FROM articles") == [(2,)]
+    assert look(database, "SELECT * FROM orders") == look(database, "SELECT * FROM lines") == []
+    assert look(database, "SELECT stock FROM articles") == [(2,)]
 
 
-async def test_the_same_id_gives_the_first_outcome_and_runs_nothing(app: App, file: Path) -> None:
+async def test_the_same_id_gives_the_first_outcome_and_runs_nothing(
+    app: App, database: str
+) -> None:
     first = await app.execute(Deliver("tea", 2), id="d")
     assert await app.execute(Deliver("tea", 2), id="d") == first
-    assert rows(file, "SELECT stock FROM articles") == [(2,)]
+    assert look(database, "SELECT stock FROM articles") == [(2,)]
     with pytest.raises(Refused) as no:
         await app.execute(PlaceOrder("o", (("tea", 3),)), id="o")
     await app.execute(Deliver("tea", 5))
@@ -102,18 +92,18 @@ async def test_the_same_id_gives_the_first_outcome_and_runs_nothing(app: App, fi
     ],
 )
 async def test_a_handler_that_breaks_leaves_nothing(
-    app: App, file: Path, how: str, error: type[Exception]
+    app: App, database: str, how: str, error: type[Exception]
 ) -> None:
     await app.execute(Deliver("tea", 2))
     with pytest.raises(error):
         await app.execute(Misbehave("tea", how))
-    assert rows(file, "SELECT stock FROM articles") == [(2,)]
+    assert look(database, "SELECT stock FROM articles") == [(2,)]
     assert len(await events(app)) == 1
     await app.execute(TakeOne("tea"))
 
 
-async def test_a_slow_handler_is_cut_off_and_the_next_one_goes_on(file: Path) -> None:
-    async with shop(file, write=[shop_handlers(seconds=0.1)]) as app:
+async def test_a_slow_handler_is_cut_off_and_the_next_one_goes_on(database: str) -> None:
+    async with shop(database, write=[shop_handlers(seconds=0.1)]) as app:
         await app.execute(Deliver("tea", 2))
         slow = asyncio.ensure_future(app.execute(Misbehave("tea", "sleep")))
         await asyncio.sleep(0.01)
@@ -123,7 +113,7 @@ async def test_a_slow_handler_is_cut_off_and_the_next_one_goes_on(file: Path) ->
             await slow
 
 
-async def test_a_cancelled_handler_leaves_nothing_wherever_it_is(app: App, file: Path) -> None:
+async def test_a_cancelled_handler_leaves_nothing_wherever_it_is(app: App, database: str) -> None:
     await app.execute(Deliver("tea", 1000))
     taken = 0
     for steps in range(60):
@@ -138,23 +128,23 @@ async def test_a_cancelled_handler_leaves_nothing_wherever_it_is(app: App, file:
     await app.settled()
     recorded = await events(app)
     taken = sum(isinstance(event, OneTaken) for event in recorded)
-    assert rows(file, "SELECT stock FROM articles") == [(1000 - taken,)]
+    assert look(database, "SELECT stock FROM articles") == [(1000 - taken,)]
     left = [event.left for event in recorded if isinstance(event, OneTaken)]
     assert left == [999 - n for n in range(taken)]
     await app.execute(TakeOne("tea"))
 
 
-async def test_handlers_and_other_commands_take_turns(app: App, file: Path) -> None:
+async def test_handlers_and_other_commands_take_turns(app: App, database: str) -> None:
     await app.execute(Deliver("tea", 100))
     await asyncio.gather(*(app.execute(TakeOne("tea")) for _ in range(100)))
     with pytest.raises(Refused):
         await app.execute(TakeOne("tea"))
-    assert rows(file, "SELECT stock FROM articles") == [(0,)]
+    assert look(database, "SELECT stock FROM articles") == [(0,)]
     lefts = [event.left for event in await events(app) if isinstance(event, OneTaken)]
     assert lefts == list(range(99, -1, -1))
 
 
-async def test_the_app_cannot_be_called_from_inside_a_handler(file: Path) -> None:
+async def test_the_app_cannot_be_called_from_inside_a_handler(database: str) -> None:
     async def nested(command: TakeOne, session: Any) -> list[OneTaken]:
         await app.execute(Deliver("tea", 1))
         return []
@@ -163,9 +153,7 @@ async def test_the_app_cannot_be_called_from_inside_a_handler(file: Path) -> Non
 
     nested.__annotations__["session"] = AsyncSession
     handlers = Handlers("nested", [nested], key="sku")
-    async with App(
-        "shop", store=f"sqlite:///{file}", write=[handlers, shop_handlers_less()]
-    ) as app:
+    async with App("shop", store=database, write=[handlers, shop_handlers_less()]) as app:
         with pytest.raises(NestedCall):
             await app.execute(TakeOne("tea"))
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from diptych import App, Handlers, Receipt, Refused
 from diptych.errors import DiptychError, NestedCall
+from tests.integration.other_program import look
 from tests.integration.shop import (
     Article,
     Base,
@@ -56,16 +55,12 @@ def escaping(statements: Sequence[str], ending: Ending) -> Handlers:
     return Handlers("shop", [deliver, take_one, escape], key="sku", tables=Base.metadata)
 
 
-def left(file: Path) -> tuple[Any, ...]:
+def left(url: str) -> tuple[Any, ...]:
     """Stock, number of events, and ids of the outcomes."""
-    connection = sqlite3.connect(file)
-    try:
-        (stock,) = connection.execute("SELECT stock FROM articles").fetchone()
-        (events,) = connection.execute("SELECT count(*) FROM diptych_events").fetchone()
-        ids = connection.execute("SELECT id FROM diptych_outcomes ORDER BY time").fetchall()
-        return stock, events, [id for (id,) in ids]
-    finally:
-        connection.close()
+    ((stock,),) = look(url, "SELECT stock FROM articles")
+    ((events,),) = look(url, "SELECT count(*) FROM diptych_events")
+    ids = look(url, "SELECT id FROM diptych_outcomes ORDER BY time")
+    return stock, events, [id for (id,) in ids]
 
 
 async def tried(app: App) -> Receipt | Exception:
@@ -86,36 +81,37 @@ async def tried(app: App) -> Receipt | Exception:
         ("rollback transaction", TAKE_ALL),
         ("INSERT OR ROLLBACK INTO articles VALUES ('tea', 1)", TAKE_ALL),
         (TAKE_ALL, "INSERT OR ROLLBACK INTO articles VALUES ('tea', 1)"),
+        (TAKE_ALL, "ABORT"),
+        ("COMMIT AND CHAIN", TAKE_ALL),
+        (TAKE_ALL, "PREPARE TRANSACTION 'x'"),
         (TAKE_ALL, "RELEASE diptych"),
         (TAKE_ALL, "ROLLBACK TO diptych", "RELEASE diptych"),
     ],
     ids=lambda statements: "; ".join(statements),
 )
 async def test_a_handler_that_ends_the_transaction_by_a_statement_leaves_nothing(
-    tmp_path: Path, statements: Sequence[str], ending: Ending
+    database: str, statements: Sequence[str], ending: Ending
 ) -> None:
-    file = tmp_path / "shop.db"
-    async with shop(file, write=[escaping(statements, ending)]) as app:
+    async with shop(database, write=[escaping(statements, ending)]) as app:
         await app.execute(Deliver("tea", 2), id="deliver")
         outcome = await tried(app)
         ids = ["deliver"]
         match outcome:
             case Receipt():  # whatever it did, its transaction was still there
-                assert left(file)[1:] == (2, ["deliver", "escape"])
+                assert left(database)[1:] == (2, ["deliver", "escape"])
                 ids.append("escape")
             case Refused():
-                assert left(file) == (2, 1, ["deliver", "escape"])
+                assert left(database) == (2, 1, ["deliver", "escape"])
                 ids.append("escape")
             case _:
-                assert left(file) == (2, 1, ["deliver"])
+                assert left(database) == (2, 1, ["deliver"])
         if not any("diptych" in statement for statement in statements):
             assert not isinstance(outcome, Receipt)
         await app.execute(Deliver("tea", 1), id="next")
-        assert left(file)[2] == [*ids, "next"]
+        assert left(database)[2] == [*ids, "next"]
 
 
-async def test_who_rolls_back_by_hand_and_refuses_has_refused(tmp_path: Path) -> None:
-    file = tmp_path / "shop.db"
+async def test_who_rolls_back_by_hand_and_refuses_has_refused(database: str) -> None:
 
     async def again(command: Misbehave, session: AsyncSession) -> list[Delivered]:
         session.add(Article(sku=command.sku, stock=100))
@@ -127,17 +123,16 @@ async def test_who_rolls_back_by_hand_and_refuses_has_refused(tmp_path: Path) ->
         return []
 
     handlers = Handlers("shop", [deliver, take_one, again], key="sku", tables=Base.metadata)
-    async with shop(file, write=[handlers]) as app:
+    async with shop(database, write=[handlers]) as app:
         await app.execute(Deliver("tea", 2), id="deliver")
         for id in (None, "again", "again"):
             with pytest.raises(Refused, match="tea"):
                 await app.execute(Misbehave("tea", ""), id=id)
-        assert left(file) == (2, 1, ["deliver", "again"])
+        assert left(database) == (2, 1, ["deliver", "again"])
         await app.execute(TakeOne("tea"))
 
 
-async def test_a_join_inside_a_handler_is_nested_whosever_session_it_is(tmp_path: Path) -> None:
-    file = tmp_path / "shop.db"
+async def test_a_join_inside_a_handler_is_nested_whosever_session_it_is(database: str) -> None:
 
     async def joining(command: Misbehave, session: AsyncSession) -> list[Delivered]:
         async with app.join(session) as unit:
@@ -145,9 +140,9 @@ async def test_a_join_inside_a_handler_is_nested_whosever_session_it_is(tmp_path
         return []
 
     handlers = Handlers("shop", [deliver, joining], key="sku", tables=Base.metadata)
-    async with shop(file, write=[handlers]) as app:
+    async with shop(database, write=[handlers]) as app:
         await app.execute(Deliver("tea", 2), id="deliver")
         with pytest.raises(NestedCall):
             await app.execute(Misbehave("tea", ""))
         await app.execute(Deliver("tea", 1), id="next")
-        assert left(file) == (3, 2, ["deliver", "next"])
+        assert left(database) == (3, 2, ["deliver", "next"])

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 from uuid import UUID
@@ -36,8 +35,10 @@ from diptych import (
     View,
     WiringError,
 )
+from diptych.adapters.postgres.ledger import Read
+from diptych.adapters.postgres.writer import Writer as PostgresWriter
 from diptych.adapters.sqlite.ledger import Ledger
-from diptych.adapters.sqlite.writer import Writer
+from diptych.adapters.sqlite.writer import Writer as SqliteWriter
 from diptych.errors import Denied, ProjectionFailed, SchemaChanged
 from diptych.write.dispatch import Dispatch
 from tests.integration.pots import (
@@ -49,7 +50,6 @@ from tests.integration.pots import (
     Take,
     Total,
     bank,
-    file_url,
     nights,
     pot_decider,
     refuse_old_states,
@@ -67,8 +67,14 @@ from tests.integration.tables import (
 
 
 @pytest.fixture
+def file(database: str) -> str:
+    """Of an empty database that several may open."""
+    return database
+
+
+@pytest.fixture
 def program(file: str) -> Iterator[Program]:
-    """Another program with the file open."""
+    """Another program with the database open."""
     program = Program(file)
     yield program
     program.close()
@@ -92,7 +98,10 @@ class TestRowAndEvents:
     async def test_a_row_of_before_diptych_is_the_state_and_versions_begin_at_one(
         self, file: str, program: Program
     ) -> None:
-        program("CREATE TABLE pots (id TEXT PRIMARY KEY, amount, events, mark, note, more)")
+        program(
+            "CREATE TABLE pots "
+            "(id text PRIMARY KEY, amount int, events int, mark text, note text, more text)"
+        )
         program("INSERT INTO pots VALUES ('a', 100, 0, '', 'mine', 'more')")
         async with table_bank(file) as app:
             receipt = await app.execute(Take("a", 60))
@@ -256,8 +265,8 @@ class Meddler(Thread):
         chance = random.Random(7)
         while not self._end.is_set():
             key = chance.choice(self._keys)
-            program("UPDATE pots SET amount = amount + 1 WHERE id = ?", (key,))
-            self.added[key] += program("SELECT changes()")[0][0]
+            changed = "UPDATE pots SET amount = amount + 1 WHERE id = ? RETURNING id"
+            self.added[key] += len(program(changed, (key,)))
             self._end.wait(chance.random() * 0.002)
         program.close()
 
@@ -307,12 +316,13 @@ async def test_no_update_is_lost_while_another_program_writes_the_same_rows(file
 
 
 async def test_without_the_comparison_updates_are_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the test above: what it would find."""
     monkeypatch.setattr(Ledger, "stands", lambda self, row: True)
-    for number in range(10):
-        if any((await meddled(file_url(tmp_path / f"{number}.db"))).values()):
+    monkeypatch.setattr(Read, "stands", lambda self, row: True)
+    for _ in range(10):
+        if any((await meddled(file)).values()):
             return
     raise AssertionError("no update was lost")
 
@@ -324,13 +334,14 @@ class TestGroups:
         self, file: str, owned: bool, keys: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         groups: list[int] = []
-        original = Writer._write
+        writer: Any = SqliteWriter if file.startswith("sqlite") else PostgresWriter
+        original = writer._write
 
-        def write(self: Writer, commits: Sequence[Any]) -> Any:
+        def write(self: Any, commits: Sequence[Any]) -> Any:
             groups.append(len(commits))
             return original(self, commits)
 
-        monkeypatch.setattr(Writer, "_write", write)
+        monkeypatch.setattr(writer, "_write", write)
         async with table_bank(file, owned=owned, read=[], answer=[]) as app:
 
             async def caller(number: int) -> None:
@@ -607,7 +618,7 @@ class Doubled:
 
 
 async def double(command: Double, session: AsyncSession) -> list[Doubled]:
-    row = await session.get_one(PotRow, command.pot)
+    row = await session.get_one(PotRow, command.pot, with_for_update=True)
     row.amount *= 2
     return [Doubled(command.pot)]
 

@@ -148,6 +148,18 @@ class Wakes(Protocol):
         ...
 
 
+class Collision(Exception):
+    """Statements of a unit met somebody else's, so nothing of it has happened; they may be run anew.
+
+    Attributes:
+        error: Of the database, for when that does not help.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Unit(Protocol):
     """One transaction that somebody else's statements share with a commit."""
 
@@ -158,7 +170,16 @@ class Unit(Protocol):
     """The stored outcome of the command, where its id was given."""
 
     head: Position
-    """Of the log, when the transaction began; nothing comes in between."""
+    """Of the log, when the transaction began."""
+
+    version: int | None
+    """Of the stream, when the transaction began; None where nothing can come in between."""
+
+    async def read_stream(
+        self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
+    ) -> Sequence[StoredEvent]:
+        """As `Store.read_stream`, in this transaction."""
+        ...
 
     async def undo(self) -> None:
         """Takes back what the session did; the transaction goes on."""
@@ -169,6 +190,7 @@ class Unit(Protocol):
 
         Raises:
             BadResult: The session was committed or rolled back by hand.
+            Collision: Nothing has happened; it may be tried anew.
             CommitUnknown, StoreFault: As for `Store.commit`.
         """
         ...
@@ -183,13 +205,16 @@ class Units(Protocol):
         ...
 
     def unit(
-        self, session: type, *, tenant: str, id: str | None
+        self, session: type, *, tenant: str, stream: str, id: str | None
     ) -> AbstractAsyncContextManager[Unit]:
-        """Waits for its turn, and begins a transaction that nobody else writes in.
+        """Waits for its turn, and begins a transaction in which nobody else has one for this stream;
+        a store may have but one at a time.
 
-        Left without a commit, nothing of it has happened.
+        Left without a commit, nothing of it has happened. It raises `Collision` of errors of the
+        session's statements that mean so.
 
         Args:
+            stream: Which the commit will append to.
             id: Of the command, whose outcome is looked up first; None where it was drawn.
         """
         ...

@@ -33,7 +33,7 @@ from diptych.log.commit import (
 )
 from diptych.log.messages import MessageType, is_plain, message_type
 from diptych.log.names import Names
-from diptych.log.port import Store
+from diptych.log.port import Collision, Store
 from diptych.message import ANONYMOUS, Chance, Clock, Context, Ids, Position, Principal, Receipt
 from diptych.routing import Route, name_of
 from diptych.security.policy import Policy
@@ -191,7 +191,14 @@ class Dispatch:
                 at = None if seen is None else seen.position
                 order = Order(message.name, command, id, outcome, principal, at, deadline)
                 assert isinstance(entry.model, Handlers)
-                return await self._handling.carry_out(entry.model, entry.route, order)
+                while True:
+                    attempt += 1
+                    try:
+                        return await self._handling.carry_out(entry.model, entry.route, order)
+                    except Collision as collision:
+                        if attempt >= self._attempts:
+                            raise collision.error from None
+                    await self._pause(attempt)
             while True:
                 attempt += 1
                 standing = None if seen is not None else ground.at_hand(tenant, command)

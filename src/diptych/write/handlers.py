@@ -33,7 +33,8 @@ class Handlers:
 
     The session belongs to the store and to the command's own transaction: what it writes, the
     events, the outcome and inline views are committed together or not at all. Meanwhile nobody
-    else writes, so a handler awaits nothing but its session.
+    else writes (on PostgreSQL: no other command of the same key, and nobody the rows it locks), so
+    a handler awaits nothing but its session.
 
     Args:
         name: Of the model; the first part of its streams' names.
@@ -42,7 +43,7 @@ class Handlers:
             the events: `list[A | B]`, or None for a handler without.
         key: Field of each command that names its stream, or a function of the command.
         keys: Where a command has another one.
-        tables: Metadata of the tables, created where missing on SQLite.
+        tables: Metadata of the tables, created where missing.
         seconds: For which one of them may hold the writer's turn before it is cut off.
         merge, prepare: As for `EventSourced`.
 

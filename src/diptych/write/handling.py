@@ -70,17 +70,21 @@ class Handling:
         self._receipts = receipts
 
     async def carry_out(self, model: Handlers, route: Route, order: Order) -> Receipt:
-        """See `App.execute`."""
+        """See `App.execute`.
+
+        Raises:
+            Collision: Nothing has happened; it may be tried anew.
+        """
         store = self._store
         assert isinstance(store, Units)  # looked at when the app was wired
         outcome, tenant = order.outcome, order.principal.tenant
         stream = model.stream(order.command)
         known = None if outcome.drawn else order.id
         session_type = model.session(order.command.__class__)
-        async with store.unit(session_type, tenant=tenant, id=known) as unit:
+        async with store.unit(session_type, tenant=tenant, stream=stream, id=known) as unit:
             if unit.settled is None:
                 if order.seen is not None:
-                    await self._refuse_unseen(model, order, stream, order.seen)
+                    await self._refuse_unseen(model, order, unit, stream, order.seen)
                 now = self._clock.now()
                 if order.deadline is not None and now > order.deadline:
                     raise DeadlineExceeded(order.name, order.deadline.isoformat())
@@ -99,13 +103,14 @@ class Handling:
                     raise
                 pairs = [self._codec.encode(event, route.function) for event in decided]
                 new: tuple[NewEvent, ...] = tuple([stored for _, stored in pairs])
+                expected = None if order.seen is None else unit.version
                 committed = await self._commit(
                     unit,
                     Commit(
                         cause=cause,
                         tenant=tenant,
                         outcome=outcome,
-                        appends=(Append(stream, None, new),),
+                        appends=(Append(stream, expected, new),),
                     ),
                 )
                 match committed:
@@ -159,14 +164,15 @@ class Handling:
             return settled
 
     async def _refuse_unseen(
-        self, model: Handlers, order: Order, stream: str, seen: Position
+        self, model: Handlers, order: Order, unit: Unit, stream: str, seen: Position
     ) -> None:
-        """Refuses a decision that was made in front of a stale screen; nothing can come in between.
+        """Refuses a decision that was made in front of a stale screen; what comes in between makes
+        the commit fail.
 
         Raises:
             StreamConflict: Something happened since, and the model's merge does not allow it.
         """
         tenant = order.principal.tenant
-        missed = await read_beyond(self._store, self._codec, tenant, stream, seen)
+        missed = await read_beyond(unit, self._codec, tenant, stream, seen)
         if missed and not (model.merge is not None and model.merge(order.command, missed)):
             raise StreamConflict(stream, seen, missed[-1].position)

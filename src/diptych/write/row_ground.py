@@ -51,7 +51,7 @@ class RowGround(StreamGround):
         if not isinstance(store, KeepsRows):
             raise WiringError(
                 f"{model!r} keeps rows in a database, which this store is not. "
-                "Use store='sqlite:///file.db', or 'sqlite://' for one in memory."
+                "Use store='sqlite:///file.db' or 'postgresql://…', or 'sqlite://' for one in memory."
             )
         self.owned = model.owned
         self._rows: KeepsRows = store

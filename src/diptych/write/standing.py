@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from diptych.errors import SchemaChanged
 from diptych.log.codec import EventCodec
 from diptych.log.commit import Append, Cause, Committed, Condition, NewEvent
-from diptych.log.port import Store, StoredEvent
+from diptych.log.port import StoredEvent
 from diptych.message import Position, Recorded
 from diptych.write.decider import Decider
 
@@ -126,8 +126,16 @@ def evolve_stored(decider: Decider[Any], codec: EventCodec, state: Any, stored: 
     return route.function(state, event)
 
 
+class ReadsStreams(Protocol):
+    """A store, or a transaction of one."""
+
+    async def read_stream(
+        self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
+    ) -> Sequence[StoredEvent]: ...
+
+
 async def read_beyond(
-    store: Store, codec: EventCodec, tenant: str, stream: str, seen: Position
+    store: ReadsStreams, codec: EventCodec, tenant: str, stream: str, seen: Position
 ) -> list[Recorded[Any]]:
     """All events of a stream after a position."""
     found: list[Recorded[Any]] = []

@@ -54,6 +54,12 @@ class Address:
         """Whether it is the same schema of the same database, as far as the names say."""
         return self.where == other.where
 
+    def stream_lock(self, tenant: str, stream: str) -> tuple[int, int]:
+        """The lock of those who write to one stream with statements of their own; two streams may
+        have the same one."""
+        name = "\0".join((self.schema, tenant, stream))
+        return LOCKS + 1, zlib.crc32(name.encode()) - 2**31
+
     def url(self, driver: str) -> str:
         """The same for SQLAlchemy.
 

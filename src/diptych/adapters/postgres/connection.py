@@ -137,6 +137,8 @@ ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError, 
 
 def is_lost(error: BaseException) -> bool:
     """Whether the connection, or the server, has gone: what was under way may have happened."""
+    if isinstance(error, ValueError):
+        return False  # asyncpg says so of a value, in an InterfaceError
     return isinstance(
         error,
         OSError
@@ -229,17 +231,24 @@ def run_now(work: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("it waited")
 
 
-def begin(lock: tuple[int, int]) -> str:
-    """Begins a transaction and takes the store's lock in it.
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
+
+def take(lock: tuple[int, int]) -> str:
+    """Takes the store's lock in a transaction that has begun.
 
     The limits come first, so that a client that is paused cannot stop everybody else.
     """
     return (
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
         f"SET LOCAL lock_timeout = {LOCK_MS}; "
         f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; "
         f"SELECT pg_advisory_xact_lock({lock[0]}, {lock[1]})"
     )
+
+
+def begin(lock: tuple[int, int]) -> str:
+    """Begins a transaction and takes the store's lock in it."""
+    return f"{BEGIN}; {take(lock)}"
 
 
 def search_path(address: Address) -> str:

@@ -12,7 +12,7 @@ from diptych.adapters.judge import Judge
 from diptych.adapters.postgres.connection import Executes
 from diptych.adapters.postgres.ledger import Read
 from diptych.adapters.postgres.reading import events_of
-from diptych.adapters.postgres.rows import write_changes
+from diptych.adapters.postgres.rows import RowTables
 from diptych.adapters.postgres.schema import Statements
 from diptych.adapters.postgres.tables import ViewTable, write_rows
 from diptych.log.commit import Cause, Commit, Committed, NewEvent, Rows
@@ -130,6 +130,7 @@ async def write_group(
     sql: Statements,
     commits: Sequence[Commit],
     *,
+    rows: RowTables,
     inline: Sequence[InlineView],
     execute: ExecutesStatements,
     writer: str | None = None,
@@ -138,6 +139,7 @@ async def write_group(
     """Judges the commits in order and writes what may happen; the lock is held.
 
     Args:
+        rows: Tables that keep states.
         inline: Views to be kept with them.
         execute: Executes SQLAlchemy's statements in this transaction.
         writer: Who writes, where `group` is to be found again as the last thing written by it.
@@ -145,15 +147,15 @@ async def write_group(
     Returns:
         What was there before, the judge, and the answers.
     """
-    ledger = await Read.of(connection, sql, commits, [view.checkpoint for view in inline])
+    ledger = await Read.of(connection, sql, commits, rows, [view.checkpoint for view in inline])
     kept: list[Kept] = [
         await KeptTable.of(view, connection, sql, commits, ledger) for view in inline
     ]
     judge, answers = judge_group(commits, lambda: Judge(ledger, ledger.head), kept)
     if not judge.empty:
-        for rows in judge.rows:
-            await write_rows(connection, sql.schema, rows)
-        await write_changes(connection, judge.states.changes())
+        for of_view in judge.rows:
+            await write_rows(connection, sql.schema, of_view)
+        await rows.write(connection, judge.states.changes())
         if judge.statements:
             await execute(judge.statements)
         values = written(judge, ledger.head)

@@ -13,7 +13,7 @@ import msgspec
 from diptych.adapters.judge import Judge, Tip, matches
 from diptych.adapters.postgres.connection import Executes
 from diptych.adapters.postgres.reading import flat, has_single_tags, single_tags
-from diptych.adapters.postgres.rows import differing
+from diptych.adapters.postgres.rows import RowTables
 from diptych.adapters.postgres.schema import Statements
 from diptych.log.commit import Commit, NewEvent, Refusal, Settled, StateRow, Tagged
 from diptych.message import Position
@@ -130,6 +130,7 @@ class Read:
         connection: Executes,
         sql: Statements,
         commits: Sequence[Commit],
+        rows: RowTables,
         checkpoints: Sequence[str] = (),
     ) -> Read:
         """Reads what these commits make a judge ask for.
@@ -142,13 +143,13 @@ class Read:
         await ledger._read_outcomes(connection, sql, commits)
         names = {one.checkpoint for commit in commits for one in commit.advance} | {*checkpoints}
         if names:
-            rows = await connection.fetch(sql.select_checkpoints, sorted(names))
-            ledger._checkpoints = {row[0]: row[1] for row in rows}
+            found = await connection.fetch(sql.select_checkpoints, sorted(names))
+            ledger._checkpoints = {row[0]: row[1] for row in found}
         await ledger._read_causes(connection, sql, commits)
         states = [a.row for c in commits for a in c.appends if a.row is not None]
         compared = [row for row in states if not row.trusted]
         if compared:
-            wrong = await differing(connection, compared)
+            wrong = await rows.differing(connection, compared)
             ledger._stands = {id(row): at not in wrong for at, row in enumerate(compared)}
         return ledger
 

@@ -11,7 +11,15 @@ import msgspec
 from asyncpg import exceptions as pg
 
 from diptych.adapters.postgres.address import Address
-from diptych.adapters.postgres.connection import OLDEST, Connection, Executes, begin
+from diptych.adapters.postgres.connection import (
+    ERRORS,
+    OLDEST,
+    Connection,
+    Executes,
+    begin,
+    connect,
+    fault,
+)
 from diptych.adapters.postgres.schema import FORMAT, INCARNATION, Statements, migration
 from diptych.errors import ForeignStore, StoreUnavailable
 from diptych.log.names import Stamp, compare
@@ -234,6 +242,23 @@ async def verify(connection: Executes, address: Address, sql: Statements, epoch:
         )
     if not rows or rows[0][1] != epoch or not rows[0][2]:
         raise rewound(address)
+
+
+async def connect_to_log(address: Address, sql: Statements, epoch: str) -> Connection:
+    """A connection to the log that was opened.
+
+    Raises:
+        StoreFault: There is none to be had, or it leads to another log.
+    """
+    connection = await connect(address)
+    try:
+        await verify(connection, address, sql, epoch)
+    except BaseException as error:
+        connection.terminate()
+        if isinstance(error, ERRORS):
+            raise fault(error, address.where) from error
+        raise
+    return connection
 
 
 def rewound(address: Address) -> ForeignStore:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from diptych.adapters.grouping import Answers, GroupCommitter, Pending
+from diptych.adapters.judge import Judge
 from diptych.adapters.news import News
 from diptych.adapters.postgres import reading
 from diptych.adapters.postgres.address import Address
@@ -28,13 +29,22 @@ from diptych.adapters.postgres.news import StoreNews
 from diptych.adapters.postgres.pool import Pool
 from diptych.adapters.postgres.preparing import prepare_log, verify
 from diptych.adapters.postgres.reading import PageRequest, TaggedRequest
+from diptych.adapters.postgres.rows import RowRequest, RowTables
 from diptych.adapters.postgres.schema import statements
 from diptych.adapters.postgres.writer import Writer
 from diptych.errors import NotOpen
-from diptych.log.commit import Commit, Committed, Settled, Tagged
+from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
 from diptych.log.names import Stamp
-from diptych.log.port import Batch, Page, StoredEvent
+from diptych.log.port import Batch, Page, StoredEvent, Unit
+from diptych.log.rows import Values
 from diptych.message import Position
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+
+    from diptych.adapters.postgres.join import Joiner
+    from diptych.adapters.postgres.unit import Lender
+    from diptych.adapters.sql.mapped import MappedRow
 
 T = TypeVar("T")
 
@@ -65,18 +75,35 @@ class PostgresStore:
         self._own = own
         self._wake = wake
         self._epoch = ""
+        self._mapped: dict[type, MappedRow] = {}
+        self._rows = RowTables(address.schema)
         self._open: _Open | None = None
 
     @property
     def epoch(self) -> str:
         return self._epoch
 
+    def map_row(self, row: type) -> MappedRow:
+        from diptych.adapters.postgres.mapping import row_dialect
+        from diptych.adapters.sql.mapped import MappedRow
+
+        if row not in self._mapped:
+            self._mapped[row] = MappedRow(row, row_dialect())
+        return self._mapped[row]
+
     async def open(self, context: str, stamps: Sequence[Stamp]) -> None:
-        await self._begin(
-            lambda connection: prepare_log(connection, self.address, self.sql, context, stamps)
-        )
+        async def prepare(connection: Connection) -> str:
+            epoch = await prepare_log(connection, self.address, self.sql, context, stamps)
+            if self._mapped:
+                from diptych.adapters.postgres.mapping import prepare_rows
+
+                await prepare_rows(connection, self.address, self._rows, self._mapped.values())
+            return epoch
+
+        await self._begin(prepare)
 
     async def _begin(self, prepare: Callable[[Connection], Awaitable[str]]) -> None:
+        self._rows = RowTables(self.address.schema)
         connection = await connect(self.address)
         try:
             self.address = await settled(self.address, connection)
@@ -87,7 +114,7 @@ class PostgresStore:
             with suppress(*ERRORS):
                 await connection.close(timeout=2)
         listens = self._wake or (self.address if self.address.statement_cache else None)
-        opened = _Open(self, self._waiting, self._retention, listens)
+        opened = _Open(self, self._rows, self._waiting, self._retention, listens)
         await opened.open()
         self._open = opened
 
@@ -125,6 +152,11 @@ class PostgresStore:
     def read_page(self, tenant: str, stream: str, *, after: int, limit: int) -> Awaitable[Page]:
         return self._opened.pages.ask((tenant, stream, after, limit))
 
+    def read_row(
+        self, tenant: str, stream: str, table: StateTable, key: Any
+    ) -> Awaitable[tuple[int, Values | None]]:
+        return self._opened.rows.ask((tenant, stream, table, key))
+
     def read_tagged(self, tenant: str, query: Tagged, *, after: Position) -> Awaitable[Batch]:
         return self._opened.tagged.ask((tenant, query, after))
 
@@ -146,6 +178,35 @@ class PostgresStore:
     async def verify(self, connection: Connection) -> None:
         """Whether a new connection leads to what was opened."""
         await verify(connection, self.address, self.sql, self._epoch)
+
+    def lends(self, session: type) -> bool:
+        return any(
+            base.__name__ == "AsyncSession" and base.__module__.startswith("sqlalchemy.ext.asyncio")
+            for base in session.__mro__
+        )
+
+    def unit(
+        self, session: type, *, tenant: str, stream: str, id: str | None
+    ) -> AbstractAsyncContextManager[Unit]:
+        return self._opened.lender.unit(session, tenant=tenant, stream=stream, id=id)
+
+    def joined(
+        self, session: Any, ready: Callable[[], Awaitable[None]]
+    ) -> AbstractAsyncContextManager[None]:
+        return self._opened.joiner.joined(session, ready)
+
+    def begin_join_now(self, session: Any, ready: Callable[[], Awaitable[None]]) -> None:
+        self._opened.joiner.begin_now(session, ready)
+
+    def end_join(self, session: Any, commit: Commit) -> Committed:
+        return self._opened.joiner.end(session, commit)
+
+    async def create_tables(self, metadata: Sequence[MetaData]) -> None:
+        from diptych.adapters.postgres.mapping import create_missing
+
+        tables = [table for one in metadata for table in one.sorted_tables]
+        async with self._opened.pool.lend() as connection:
+            await create_missing(connection, self.address, tables)
 
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Runs `work` in a transaction that has the store's lock (the tables of views)."""
@@ -178,17 +239,28 @@ class _Open:
     """What an open store holds."""
 
     def __init__(
-        self, store: PostgresStore, waiting: int, retention: timedelta, listens: Address | None
+        self,
+        store: PostgresStore,
+        rows: RowTables,
+        waiting: int,
+        retention: timedelta,
+        listens: Address | None,
     ) -> None:
+        self._store = store
         self._address = store.address
         self._sql = store.sql
+        self._waiting = waiting
         self._loop = asyncio.get_running_loop()
-        self.writer = Writer(store.address, store.sql, epoch=store.epoch, retention=retention)
+        self._rows = rows
+        self.writer = Writer(store.address, store.sql, rows, epoch=store.epoch, retention=retention)
         self.told: Callable[[Mapping[str, Position]], None] | None = None
         self.pool = Pool(
             store.address, lambda new: verify(new, store.address, store.sql, store.epoch)
         )
         self.pages: Gather[PageRequest, Page] = Gather(self._read_pages)
+        self.rows: Gather[RowRequest, tuple[int, Values | None]] = Gather(
+            lambda requests: self.pool.read(lambda connection: rows.read(connection, requests))
+        )
         self.tagged: Gather[TaggedRequest, Batch] = Gather(
             lambda requests: self.pool.read(
                 lambda connection: reading.read_tagged(connection, self._sql, requests)
@@ -197,6 +269,50 @@ class _Open:
         self.committer = GroupCommitter(self._write, waiting=waiting)
         self.news = StoreNews(self.pool, self.head, epoch=store.epoch, listens=listens)
         self._writing: asyncio.Task[None] | None = None
+        self._lender: Lender | None = None
+        self._joiner: Joiner | None = None
+
+    @property
+    def lender(self) -> Lender:
+        """Who lends sessions; SQLAlchemy is loaded here and not before."""
+        if self._lender is None:
+            from diptych.adapters.postgres.unit import Lender
+
+            self._lender = Lender(
+                self._address,
+                self._sql,
+                self._rows,
+                epoch=self._store.epoch,
+                waiting=self._waiting,
+                inline=lambda: self.writer.inline,
+                told=self._took,
+            )
+        return self._lender
+
+    @property
+    def joiner(self) -> Joiner:
+        """Who joins users' sessions; in whatever thread they run."""
+        if self._joiner is None:
+            from diptych.adapters.postgres.join import Joiner
+
+            self._joiner = Joiner(
+                self._address,
+                self._sql,
+                self._store.epoch,
+                self._loop,
+                rows=self._rows,
+                inline=lambda: self.writer.inline,
+                told=self._nudge,
+            )
+        return self._joiner
+
+    def _took(self, judge: Judge) -> None:
+        self.writer.took(judge)
+        self.tell()
+
+    def _nudge(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self.news.nudge)
 
     async def open(self) -> None:
         await self.pool.open()
@@ -258,6 +374,8 @@ class _Open:
         return result
 
     async def close(self) -> None:
+        if self._lender is not None:
+            await self._lender.close()
         await self.committer.close()
         await self.news.close()
         await self.writer.close()

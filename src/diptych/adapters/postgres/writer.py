@@ -18,18 +18,20 @@ from diptych.adapters.inline import judge_group
 from diptych.adapters.judge import Judge
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import (
+    BEGIN,
     ERRORS,
     Connection,
     begin,
-    connect,
     fault,
     is_fault,
     is_lost,
+    take,
 )
 from diptych.adapters.postgres.group import InlineView, write_group, written
 from diptych.adapters.postgres.ledger import Remembered, Unknown
-from diptych.adapters.postgres.preparing import rewound, verify
-from diptych.adapters.postgres.schema import Statements
+from diptych.adapters.postgres.preparing import connect_to_log, rewound
+from diptych.adapters.postgres.rows import RowMoved, RowTables
+from diptych.adapters.postgres.schema import LOCK_MS, Statements
 from diptych.errors import BadResult, CommitUnknown, ForeignStore, StoreFault
 from diptych.log.commit import Commit
 from diptych.message import Position
@@ -49,11 +51,15 @@ that finds that somebody has waits for the lock for nothing."""
 
 NEVER = -(2**62)
 
+ROUNDS = 4
+"""Times that a group is written anew since somebody else's rows were in its way."""
+
 
 class Writer:
     """Owns the connection that writes groups; used by one task at a time.
 
     Args:
+        rows: Tables that keep states.
         epoch: Of the log that was opened.
         retention: For how long outcomes are kept at least.
 
@@ -64,10 +70,17 @@ class Writer:
     """
 
     def __init__(
-        self, address: Address, sql: Statements, *, epoch: str, retention: timedelta
+        self,
+        address: Address,
+        sql: Statements,
+        rows: RowTables,
+        *,
+        epoch: str,
+        retention: timedelta,
     ) -> None:
         self._address = address
         self._sql = sql
+        self._rows = rows
         self._epoch = epoch
         self._retention = retention // timedelta(microseconds=1)
         self._id = os.urandom(8).hex()
@@ -94,15 +107,7 @@ class Writer:
         """
         if self._connection is None or self._connection.is_closed():
             self.remembered = None
-            connection = await connect(self._address)
-            try:
-                await verify(connection, self._address, self._sql, self._epoch)
-            except BaseException as error:
-                connection.terminate()
-                if isinstance(error, ERRORS):
-                    raise fault(error, self._address.where) from error
-                raise
-            self._connection = connection
+            self._connection = await connect_to_log(self._address, self._sql, self._epoch)
         return self._connection
 
     async def close(self) -> None:
@@ -140,6 +145,9 @@ class Writer:
             answers = await self._write_at_once(connection, commits, group)
             if answers is not None:
                 return answers
+            for _ in range(ROUNDS):
+                with suppress(RowMoved, pg.DeadlockDetectedError):
+                    return await self._write_under_lock(connection, commits, group)
             return await self._write_under_lock(connection, commits, group)
         except StoreFault:
             raise
@@ -197,11 +205,12 @@ class Writer:
     ) -> Answers:
         remembered, self.remembered = self.remembered, None
         try:
-            await connection.execute(begin(self._address.lock))
+            await self._begin(connection, commits)
             ledger, judge, answers = await write_group(
                 connection,
                 self._sql,
                 commits,
+                rows=self._rows,
                 inline=self.inline,
                 execute=partial(self._execute, connection),
                 writer=self._id,
@@ -241,14 +250,29 @@ class Writer:
             self._executor = Executor(self._address)
         await self._executor.execute(connection, statements)
 
+    async def _begin(self, connection: Connection, commits: Sequence[Commit]) -> None:
+        if not any(append.row is not None for commit in commits for append in commit.appends):
+            await connection.execute(begin(self._address.lock))
+            return
+        await connection.execute(f"{BEGIN}; SET LOCAL lock_timeout = {LOCK_MS}")
+        await self._rows.hold(connection, commits)
+        await connection.execute(take(self._address.lock))
+
     def _took(self, remembered: Remembered, judge: Judge) -> None:
         """What a judge says is true now, and certain as long as nobody else writes."""
         remembered.take(judge)
         self.remembered = remembered
         self._writes = remembered.writes
-        self.head = judge.head
+        self.took(judge)
+
+    def took(self, judge: Judge) -> None:
+        """What a judge says has been committed, by whichever connection of this process."""
+        self.head = max(self.head, judge.head)
         if judge.advances:
-            moved = {advance.checkpoint: advance.position for advance in judge.advances}
+            moved = {
+                advance.checkpoint: max(advance.position, self.positions.get(advance.checkpoint, 0))
+                for advance in judge.advances
+            }
             self.positions = {**self.positions, **moved}
 
     async def _happened(self, group: str, cause: BaseException) -> bool:

@@ -29,7 +29,7 @@ class MappedRow:
         dialect: Of the store, whose driver's values these are.
 
     Raises:
-        WiringError: It is more than one plain row, or cannot be kept on SQLite.
+        WiringError: It is more than one plain row, or cannot be kept in that database.
     """
 
     def __init__(self, row: type, dialect: Dialect) -> None:
@@ -58,7 +58,14 @@ class MappedRow:
         self._to_row = f"to_row of Rows({row.__name__})"
         self.key_type = _python_type(key)
         self._new: Callable[[], Any] = mapper.class_manager.new_instance
-        self.ddl = ddl(table.metadata, dialect, _with_referred(table))
+        self.metadata = table.metadata
+        self.tables = _with_referred(table)
+        self._dialect = dialect
+
+    @property
+    def ddl(self) -> list[str]:
+        """Statements that create its table, and those that it refers to, where they are missing."""
+        return ddl(self.metadata, self._dialect, self.tables)
 
     def key(self, value: Any) -> Any:
         type_ = self.key_type
@@ -189,8 +196,8 @@ def _plain_table(row: type, mapper: Mapper[Any]) -> Table:
         )
     if table.schema is not None:
         raise WiringError(
-            f"Rows({row.__name__}): its table is in schema {table.schema!r}, which a SQLite file "
-            "does not have. Leave schema= out."
+            f"Rows({row.__name__}): its table is in schema {table.schema!r}, but Rows are kept where "
+            "the log is. Leave schema= out; on PostgreSQL the store's URL names one (?schema=…)."
         )
     if table.name.startswith("diptych_"):
         raise WiringError(

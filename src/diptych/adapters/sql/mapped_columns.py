@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, time
 from decimal import Decimal
-from math import isnan
 from typing import Any, TypeAlias, cast
 from warnings import catch_warnings, simplefilter
 
 from sqlalchemy import Column as SqlColumn
-from sqlalchemy import bindparam
+from sqlalchemy import TypeDecorator, bindparam
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import Mapper
 
+from diptych.adapters.sql.driver_values import values_of
 from diptych.errors import WiringError
 
 Convert: TypeAlias = Callable[[Any], Any]
 
-INT64 = 1 << 63
 HANDLERS = "For object graphs use Handlers, which give you a session."
 
 
@@ -55,11 +54,20 @@ class MappedColumn:
                 f"{where}: its type {type_!r} is converted by SQL. Rows keep values that are "
                 f"converted in Python. {HANDLERS}"
             )
+        kept = type_
+        while isinstance(kept, TypeDecorator):
+            kept = kept.impl_instance
+        self._type = kept
+        self._values = values_of(dialect)
+        try:
+            came_as = self._values.result_type(kept)
+        except WiringError as error:
+            raise WiringError(f"{where}: {error}") from None
         with catch_warnings():  # of Decimals that lose digits: here they are refused
             simplefilter("ignore", SAWarning)
             converting = type_.dialect_impl(dialect)
             self._bind: Convert | None = converting.bind_processor(dialect)
-            self.decode: Convert | None = converting.result_processor(dialect, None)
+            self.decode: Convert | None = converting.result_processor(dialect, came_as)
         self._none_is_a_value = type_.should_evaluate_none
         self.default: Convert | None = _filling(where, column.default)
         self.onupdate: Convert | None = _filling(where, column.onupdate)
@@ -83,13 +91,13 @@ class MappedColumn:
         Raises:
             ValueError: It cannot be kept, or would come back as another one.
         """
-        if self._bind is None and _is_plain(value):
+        if self._bind is None and self._values.is_plain(value):
             return value
         try:
             raw = value if self._bind is None else self._bind(value)
         except Exception as error:
             raise ValueError(f"its column cannot keep: {error}") from error
-        raw = _plain(raw)
+        raw = self._values.plain(raw, self._type)
         if self.decode is not None and isinstance(value, datetime | time | Decimal):
             back = self.decode(raw)
             if back != value:
@@ -98,42 +106,6 @@ class MappedColumn:
                     "(naive times of one zone, digits that fit), or the column another type"
                 )
         return raw
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether it is, at first sight, what SQLite keeps as it is."""
-    kind = value.__class__
-    if kind is str:
-        return cast("bool", value.isascii())
-    return value is None or (kind is int and -INT64 <= value < INT64)
-
-
-def _plain(raw: Any) -> Any:
-    """A value of one of SQLite's types.
-
-    Raises:
-        ValueError: It is none.
-    """
-    kind = raw.__class__
-    if raw is None or kind is bool:
-        return raw
-    if isinstance(raw, float):
-        if isnan(raw):
-            raise ValueError("is not a number")
-        return raw if kind is float else float(raw)
-    if isinstance(raw, bytes | bytearray | memoryview):
-        return bytes(cast("bytes", raw))
-    if isinstance(raw, str):
-        try:
-            raw.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"is text that cannot be encoded ({error})") from error
-        return raw if kind is str else str.__str__(raw)
-    if isinstance(raw, int):
-        if -INT64 <= raw < INT64:
-            return raw if kind is int else int(raw)
-        raise ValueError("is over 64 bits")
-    raise ValueError("SQLite cannot keep. Give its column a type that converts it")
 
 
 def _filling(where: str, default: Any) -> Convert | None:

@@ -7,7 +7,6 @@ trips for each statement.
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
@@ -19,19 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import await_only
 
+from diptych.adapters.sql.ending import ending, refused_end
 from diptych.adapters.sqlite.writer import refuse_ended
 from diptych.adapters.worker import Worker
-from diptych.errors import BadResult
 
 T = TypeVar("T")
-
-
-_ENDS = re.compile(
-    r"(?:\s|;|--[^\n]*\n|/\*.*?\*/)*"
-    r"(COMMIT|END|ROLLBACK(?!\s+(?:TRANSACTION\s+)?TO\b))\b",
-    re.IGNORECASE | re.DOTALL,
-)
-"""A statement that would end the transaction, whatever stands before it."""
 
 
 class WriterDialect(SQLiteDialect_pysqlite):
@@ -71,23 +62,15 @@ class Lent:
 
     def refuse_end(self, sql: str) -> None:
         """Refuses a statement that would end the transaction."""
-        found = _ENDS.match(sql)
+        found = ending(sql)
         if found is not None:
-            self.ended_by = found[1].upper()
-            raise BadResult(
-                "a handler",
-                f"ran {self.ended_by}. diptych commits, with the events: return them. "
-                "Use session.begin_nested() for a part that may fail.",
-            )
+            self.ended_by = found
+            raise refused_end(f"ran {found}")
 
     def commit(self) -> None:
         if not self.closed:
             self.ended_by = "session.commit()"
-            raise BadResult(
-                "a handler",
-                "called session.commit(). diptych commits, with the events: return them. "
-                "Use session.begin_nested() for a part that may fail.",
-            )
+            raise refused_end("called session.commit()")
 
     def rollback(self) -> None:
         if not self.closed:

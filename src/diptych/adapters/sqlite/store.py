@@ -194,7 +194,7 @@ class SqliteStore:
         )
 
     def unit(
-        self, session: type, *, tenant: str, id: str | None
+        self, session: type, *, tenant: str, stream: str, id: str | None
     ) -> AbstractAsyncContextManager[Unit]:
         return self._opened.lender.unit(session, tenant=tenant, id=id)
 

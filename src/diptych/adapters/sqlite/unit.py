@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,12 +13,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from diptych.adapters.grouping import GroupCommitter
+from diptych.adapters.sql.ending import was_ended
 from diptych.adapters.sqlite.connection import fault, is_fault
+from diptych.adapters.sqlite.reading import read_stream
 from diptych.adapters.sqlite.session import Lent, engine_on
 from diptych.adapters.sqlite.writer import Writer
 from diptych.adapters.worker import Worker, seen, through
-from diptych.errors import BadResult
 from diptych.log.commit import Commit, Committed, Settled
+from diptych.log.port import StoredEvent
 from diptych.message import Position
 
 T = TypeVar("T")
@@ -116,11 +118,7 @@ class Lender:
         """See `diptych.log.port.Unit`."""
         ended_by = self._lent.ended_by
         if ended_by is not None:
-            raise BadResult(
-                "a handler",
-                f"called {ended_by}, so nothing of its work is left. Raise Refused for a no, and "
-                "use session.begin_nested() for a part that may fail.",
-            )
+            raise was_ended(ended_by)
         self._lent.closed = True
         unit.over = True  # whatever comes of it, nothing is left to be undone
         on_the_spot = self._at_rest() and self._writer.is_untidy
@@ -128,6 +126,14 @@ class Lender:
             return await through(self._call(lambda: self._writer.commit_unit(commit), on_the_spot))
         finally:
             self._told()
+
+    async def read(
+        self, tenant: str, stream: str, after: int, limit: int, beyond: Position
+    ) -> Sequence[StoredEvent]:
+        """Events of a stream, in the transaction."""
+        return await self._writing.call(
+            lambda: read_stream(self._writer.connection, tenant, stream, after, limit, beyond)
+        )
 
     async def undo(self) -> None:
         """See `diptych.log.port.Unit`."""
@@ -145,7 +151,13 @@ class SqliteUnit:
         self.session = session
         self.settled = settled
         self.head = head
+        self.version: int | None = None
         self.over = False
+
+    async def read_stream(
+        self, tenant: str, stream: str, *, after: int, limit: int, beyond: Position = 0
+    ) -> Sequence[StoredEvent]:
+        return await self._lender.read(tenant, stream, after, limit, beyond)
 
     async def undo(self) -> None:
         self.session.expunge_all()
