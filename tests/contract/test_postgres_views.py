@@ -135,6 +135,16 @@ class TestPostgresViews(SqlViewStoreContract, ManyMoments):
                     await session.select(sa.text(wrong))
                 assert await session.get(COUNTS, ("a",)) == Count("a", 1)
 
+    async def test_a_table_that_somebody_changes_is_read_as_it_is_now(
+        self, views: SqlViewStore, postgres: str
+    ) -> None:
+        await put(views, COUNTS, Count("a", 1))
+        numbers = sa.text("SELECT number FROM view_count_1")
+        assert (await select(views, numbers)).rows == [(1,)]
+        await execute(postgres, "ALTER TABLE view_count_1 ALTER number TYPE text")
+        for _ in range(2):
+            assert (await select(views, numbers)).rows == [("1",)]
+
     async def test_reads_of_a_session_take_turns(self, views: SqlViewStore) -> None:
         await put(views, COUNTS, *(Count(f"n{n}", n) for n in range(20)))
         names = sa.select(views.table(COUNTS).c.name)

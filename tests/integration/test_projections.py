@@ -208,7 +208,7 @@ class TestTogether:
             assert await one.ask(Ask(), after=100) == [Rank("a", 100, 100)]
             assert await two.ask(Ask(), after=100) == [Rank("a", 100, 100)]
 
-    async def test_it_joins_with_views_and_own_tables(self, file: str) -> None:
+    async def test_it_joins_with_views_and_own_tables(self, kept: str) -> None:
         own = sa.MetaData()
         names = sa.Table("names", own, sa.Column("pot", sa.Text, primary_key=True))
 
@@ -224,7 +224,7 @@ class TestTogether:
             return await views.scalar(int, statement)
 
         async with ranked_bank(
-            file, read=[ranking, totals, Tables(own)], answer=[asking(joined)]
+            kept, read=[ranking, totals, Tables(own)], answer=[asking(joined)]
         ) as app:
             await app.execute(Put("a", 1))
             receipt = await app.execute(Put("b", 1))

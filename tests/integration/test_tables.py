@@ -73,11 +73,6 @@ def asking(function: Callable[[Views], Any]) -> Any:
     return answer
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "shop.db"
-
-
 async def two_orders(app: App) -> Any:
     await app.execute(Deliver("tea", 10))
     await app.execute(Deliver("milk", 10))
@@ -85,16 +80,16 @@ async def two_orders(app: App) -> Any:
     return await app.execute(PlaceOrder("o2", (("tea", 1),)))
 
 
-async def test_an_answerer_selects_the_tables_that_handlers_write(file: Path) -> None:
-    async with shop(file, read=[tables], answer=[stock, orders]) as app:
+async def test_an_answerer_selects_the_tables_that_handlers_write(database: str) -> None:
+    async with shop(database, read=[tables], answer=[stock, orders]) as app:
         receipt = await two_orders(app)
         await app.execute(ConfirmOrder("o1"))
         assert await app.ask(Stock("tea"), after=receipt) == 7
         assert await app.ask(Orders()) == [Shown("o1", "confirmed", 3), Shown("o2", "placed", 1)]
 
 
-async def test_they_are_never_behind_and_stand_at_the_head(file: Path) -> None:
-    async with shop(file, read=[tables], answer=[stock]) as app:
+async def test_they_are_never_behind_and_stand_at_the_head(database: str) -> None:
+    async with shop(database, read=[tables], answer=[stock]) as app:
         for number in range(1, 30):
             receipt = await app.execute(Deliver("tea", 1))
             answer = await app.answer(Stock("tea"), after=receipt, timeout=0)
@@ -102,8 +97,8 @@ async def test_they_are_never_behind_and_stand_at_the_head(file: Path) -> None:
             assert not answer.stale
 
 
-async def test_after_a_position_that_nobody_has_reached_is_stale(file: Path) -> None:
-    async with shop(file, read=[tables], answer=[stock]) as app:
+async def test_after_a_position_that_nobody_has_reached_is_stale(database: str) -> None:
+    async with shop(database, read=[tables], answer=[stock]) as app:
         await app.execute(Deliver("tea", 1))
         with pytest.raises(Stale, match="the log at position 1, asked for 99"):
             await app.ask(Stock("tea"), after=99, timeout=0.1)
@@ -111,13 +106,13 @@ async def test_after_a_position_that_nobody_has_reached_is_stale(file: Path) -> 
         assert (answer.value, answer.position, answer.stale) == (1, 1, True)
 
 
-async def test_they_are_created_where_they_are_missing_and_kept_where_not(file: Path) -> None:
+async def test_they_are_created_where_they_are_missing_and_kept_where_not(database: str) -> None:
     answers: dict[str, Any] = {"write": [], "read": [tables], "answer": [orders]}
-    async with shop(file, **answers) as app:
+    async with shop(database, **answers) as app:
         assert await app.ask(Orders()) == []
-    async with shop(file) as app:
+    async with shop(database) as app:
         await two_orders(app)
-    async with shop(file, **answers) as app:
+    async with shop(database, **answers) as app:
         assert len(await app.ask(Orders())) == 2
 
 
@@ -136,7 +131,7 @@ def arrived(row: Arrival | None, event: Delivered) -> Arrival | None:
 arrivals = View(Arrival, arrived, key="sku")
 
 
-async def test_joined_with_a_view_the_answer_is_as_old_as_that_view(file: Path) -> None:
+async def test_joined_with_a_view_the_answer_is_as_old_as_that_view(database: str) -> None:
     async def both(views: Views) -> list[int]:
         seen = views.table(Arrival)
         return await views.all(
@@ -144,7 +139,7 @@ async def test_joined_with_a_view_the_answer_is_as_old_as_that_view(file: Path) 
         )
 
     parts = {"read": [tables, arrivals], "answer": [asking(both), stock]}
-    async with shop(file, **parts) as app:
+    async with shop(database, **parts) as app:
         good = await app.execute(Deliver("tea", 1))
         assert await app.ask(Ask(), after=good) == [1]
         bad = await app.execute(Deliver("tea", 13))
@@ -157,15 +152,15 @@ async def test_joined_with_a_view_the_answer_is_as_old_as_that_view(file: Path) 
         assert (alone.value, alone.position, alone.stale) == (14, bad.position, False)
 
 
-async def test_a_table_that_is_not_wired_is_an_error_that_says_so(file: Path) -> None:
-    async with shop(file, answer=[stock]) as app:
+async def test_a_table_that_is_not_wired_is_an_error_that_says_so(database: str) -> None:
+    async with shop(database, answer=[stock]) as app:
         with pytest.raises(
             WiringError, match=r"table 'articles' belongs to no view here.*Tables\(Base.metadata\)"
         ):
             await app.ask(Stock("tea"))
 
 
-def test_memory_keeps_no_tables(file: Path) -> None:
+def test_memory_keeps_no_tables(database: str) -> None:
     with pytest.raises(WiringError, match="keeps no tables of yours"):
         App("shop", store="memory://", read=[tables], answer=[stock])
 
@@ -173,7 +168,9 @@ def test_memory_keeps_no_tables(file: Path) -> None:
 class TestRun:
     """`views.run`: an ORM session, for relationships."""
 
-    async def test_relationships_are_loaded_inside_and_detached_outside(self, file: Path) -> None:
+    async def test_relationships_are_loaded_inside_and_detached_outside(
+        self, database: str
+    ) -> None:
         async def read(views: Views) -> Order:
             def load(session: Session) -> Order:
                 order = session.get_one(Order, "o1")
@@ -183,12 +180,12 @@ class TestRun:
 
             return await views.run(load)
 
-        async with shop(file, read=[tables], answer=[asking(read)]) as app:
+        async with shop(database, read=[tables], answer=[asking(read)]) as app:
             await two_orders(app)
             order = await app.ask(Ask())
             assert (order.id, [line.quantity for line in order.lines]) == ("o1", [2, 1])
 
-    async def test_it_is_of_the_same_moment_as_the_other_reads(self, file: Path) -> None:
+    async def test_it_is_of_the_same_moment_as_the_other_reads(self, database: str) -> None:
         began, written = asyncio.Event(), asyncio.Event()
 
         async def read(views: Views) -> None:
@@ -198,7 +195,7 @@ class TestRun:
             assert await views.run(lambda s: len(s.scalars(select(Order)).all())) == 2
             assert await views.scalar(int, select(func.count()).select_from(Order)) == 2
 
-        async with shop(file, read=[tables], answer=[asking(read), orders]) as app:
+        async with shop(database, read=[tables], answer=[asking(read), orders]) as app:
             await two_orders(app)
             asked = asyncio.create_task(app.ask(Ask()))
             await began.wait()
@@ -208,7 +205,9 @@ class TestRun:
             await asked
 
     @pytest.mark.parametrize("how", ["flush", "commit", "autoflush", "delete", "text", "pragma"])
-    async def test_what_would_write_is_refused_by_the_database(self, file: Path, how: str) -> None:
+    async def test_what_would_write_is_refused_by_the_database(
+        self, database: str, how: str
+    ) -> None:
         def write(session: Session) -> Any:
             match how:
                 case "flush":
@@ -230,7 +229,7 @@ class TestRun:
         async def answer(views: Views) -> Any:
             return await views.run(write)
 
-        async with shop(file, read=[tables], answer=[asking(answer), stock]) as app:
+        async with shop(database, read=[tables], answer=[asking(answer), stock]) as app:
             await two_orders(app)
             for _ in range(6):
                 with pytest.raises(ReadOnly, match=r"Make the change a command and execute it\.$"):
@@ -239,7 +238,7 @@ class TestRun:
             await app.execute(Deliver("tea", 1))
             assert await app.ask(Stock("tea")) == 8
 
-    async def test_an_error_of_the_function_reaches_the_caller(self, file: Path) -> None:
+    async def test_an_error_of_the_function_reaches_the_caller(self, database: str) -> None:
         def fail(session: Session) -> None:
             session.scalars(select(Order)).all()
             raise LookupError("mine")
@@ -247,7 +246,7 @@ class TestRun:
         async def answer(views: Views) -> None:
             await views.run(fail)
 
-        async with shop(file, read=[tables], answer=[asking(answer), stock]) as app:
+        async with shop(database, read=[tables], answer=[asking(answer), stock]) as app:
             await two_orders(app)
             for _ in range(6):
                 with pytest.raises(LookupError, match="mine"):
@@ -255,7 +254,7 @@ class TestRun:
             assert await app.ask(Stock("tea")) == 7
 
     async def test_a_commit_or_rollback_without_changes_does_not_end_the_snapshot(
-        self, file: Path
+        self, database: str
     ) -> None:
         def end(session: Session) -> int:
             before = session.scalars(select(Order.id)).all()
@@ -267,21 +266,21 @@ class TestRun:
         async def answer(views: Views) -> int:
             return await views.run(end)
 
-        async with shop(file, read=[tables], answer=[asking(answer)]) as app:
+        async with shop(database, read=[tables], answer=[asking(answer)]) as app:
             await two_orders(app)
             assert await app.ask(Ask()) == 2
 
-    async def test_it_counts_as_every_view(self, file: Path) -> None:
+    async def test_it_counts_as_every_view(self, database: str) -> None:
         async def answer(views: Views) -> int:
             return await views.run(lambda session: len(session.scalars(select(Order)).all()))
 
-        async with shop(file, read=[tables, arrivals], answer=[asking(answer)]) as app:
+        async with shop(database, read=[tables, arrivals], answer=[asking(answer)]) as app:
             bad = await app.execute(Deliver("tea", 13))
             with pytest.raises(Stale, match="arrival@1"):
                 await app.ask(Ask(), after=bad, timeout=0.1)
 
 
-async def test_an_event_of_handlers_is_folded_as_any_other(file: Path) -> None:
+async def test_an_event_of_handlers_is_folded_as_any_other(database: str) -> None:
     @dataclass(frozen=True)
     class Placed:
         placed_by: str
@@ -294,27 +293,27 @@ async def test_an_event_of_handlers_is_folded_as_any_other(file: Path) -> None:
         return await views.all(Placed)
 
     view = View(Placed, placed, key="placed_by")
-    async with shop(file, read=[view], answer=[asking(by)]) as app:
+    async with shop(database, read=[view], answer=[asking(by)]) as app:
         receipt = await two_orders(app)
         assert await app.ask(Ask(), after=receipt) == [Placed("anonymous", 2)]
 
 
 async def test_rows_of_a_class_are_listed_without_a_statement_only_where_it_is_a_view(
-    file: Path,
+    database: str,
 ) -> None:
     async def listed(views: Views) -> Any:
         return await views.all(Shown)
 
-    async with shop(file, read=[tables], answer=[asking(listed)]) as app:
+    async with shop(database, read=[tables], answer=[asking(listed)]) as app:
         with pytest.raises(WiringError, match="no view of Shown here"):
             await app.ask(Ask())
 
 
-async def test_columns_that_do_not_fit_are_named(file: Path) -> None:
+async def test_columns_that_do_not_fit_are_named(database: str) -> None:
     async def wrong(views: Views) -> Any:
         return await views.all(Shown, select(Order.id))
 
-    async with shop(file, read=[tables], answer=[asking(wrong)]) as app:
+    async with shop(database, read=[tables], answer=[asking(wrong)]) as app:
         await two_orders(app)
         with pytest.raises(WrongRows):
             await app.ask(Ask())

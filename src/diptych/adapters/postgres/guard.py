@@ -15,6 +15,7 @@ from asyncpg import exceptions as pg
 from diptych.adapters.postgres.connection import Connection
 from diptych.adapters.postgres.lane import BACK
 from diptych.adapters.postgres.statements import Lent
+from diptych.adapters.sql.intent import is_query
 from diptych.errors import ReadOnly
 
 _TOUCHES = re.compile(
@@ -48,8 +49,10 @@ class Guarded(Lent):
         connection: Any = self._connection
         try:
             prepared = await connection.prepare(sql, name=name)
-        except pg.PostgresError:
+        except pg.PostgresError as error:
             await back(self._connection)
+            if isinstance(error, pg.PostgresSyntaxError) and not is_query(sql):
+                raise ReadOnly(str(error)) from error
             raise
         if not prepared.get_attributes():
             raise ReadOnly(f"{sql.strip()[:60]!r} gives no rows")

@@ -13,6 +13,7 @@ from sqlalchemy.pool import StaticPool
 
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import Connection, is_fault, search_path
+from diptych.adapters.postgres.engine import cause_of
 from diptych.errors import BadResult
 
 
@@ -42,7 +43,7 @@ async def sqlalchemy_on(lent: Lent, address: Address) -> AsyncConnection:
             async_creator_fn=connect,
             prepared_statement_cache_size=address.statement_cache,
             # Behind a pooler a name might be there already, of another client.
-            prepared_statement_name_func=None if address.statement_cache else lambda: "",
+            prepared_statement_name_func=None if address.statement_cache else str,
         )
 
     engine = create_engine(
@@ -56,11 +57,6 @@ async def let_go(sql: AsyncConnection | None) -> None:
     if sql is not None:
         await sql.close()
         await sql.engine.dispose()
-
-
-def cause_of(error: DBAPIError) -> BaseException:
-    """The driver's own error behind SQLAlchemy's."""
-    return getattr(error.orig, "__cause__", None) or error
 
 
 class Executor:

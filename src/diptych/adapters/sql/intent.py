@@ -16,8 +16,13 @@ _READS = re.compile(r"\s*(SELECT|WITH|VALUES)\b[^;]*;?\s*$", re.IGNORECASE | re.
 _CHANGES = re.compile(r"\(\s*(INSERT|UPDATE|DELETE|REPLACE)\s", re.IGNORECASE)
 
 
+def is_query(sql: str) -> bool:
+    """Whether it looks like one query, and nothing else."""
+    return bool(_READS.match(sql)) and not _CHANGES.search(sql)
+
+
 def is_meant_to_write(statement: Any) -> bool:
     """Whether it is anything but a query."""
     if isinstance(statement, TextClause):
-        return not _READS.match(statement.text) or bool(_CHANGES.search(statement.text))
+        return not is_query(statement.text)
     return any(isinstance(element, UpdateBase) for element in visitors.iterate(statement))
