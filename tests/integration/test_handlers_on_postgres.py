@@ -17,9 +17,20 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
 
-from diptych import App, BadResult, Handlers, Limits, Receipt, Refused, StreamConflict
+from diptych import (
+    App,
+    BadResult,
+    Handlers,
+    Limits,
+    Query,
+    Receipt,
+    Refused,
+    StreamConflict,
+    View,
+    Views,
+)
 from diptych.adapters.postgres import unit as units
-from diptych.errors import Overloaded, StoreUnavailable
+from diptych.errors import Overloaded, ProjectionFailed, StoreUnavailable
 from tests.integration.other_program import OtherProgram, look
 from tests.integration.shop import (
     Article,
@@ -428,3 +439,38 @@ def waiting_in(program: OtherProgram) -> list[Any]:
         "SELECT pid, query FROM pg_stat_activity WHERE datname = current_database() "
         "AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
     )
+
+
+@dataclass(frozen=True)
+class Stock:
+    sku: str
+    stock: int
+
+
+async def stocks(query: AllStocks, views: Views) -> list[Stock]:
+    return sorted(await views.all(Stock), key=lambda row: row.sku)
+
+
+@dataclass(frozen=True)
+class AllStocks(Query[list[Stock]]): ...
+
+
+async def test_an_inline_view_is_in_the_transaction_of_the_handler(
+    postgres: str, program: OtherProgram
+) -> None:
+    def stock(row: Stock | None, event: Delivered) -> Stock:
+        if event.quantity == 13:
+            raise LookupError("thirteen")
+        return Stock(event.sku, event.stock)
+
+    view = View(Stock, stock, key="sku", inline=True)
+    async with patient_shop(postgres, read=[view], answer=[stocks]) as app:
+        calls = [app.execute(Deliver(sku, n)) for sku in ("tea", "rice") for n in range(9, 18)]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(one) for one in found if not isinstance(one, Receipt)] == [
+            ProjectionFailed
+        ] * 2
+        expected = sum(range(9, 18)) - 13
+        rows = [("rice", expected), ("tea", expected)]
+        assert await app.ask(AllStocks(), timeout=0) == [Stock(*row) for row in rows]
+        assert program("SELECT sku, stock FROM articles ORDER BY sku") == rows

@@ -90,10 +90,6 @@ def database(users: Users) -> str:
 
 @pytest.fixture(params=[False, True], ids=["asynchronous", "inline"])
 async def app(database: str, request: pytest.FixtureRequest) -> AsyncIterator[App]:
-    if database.startswith("postgres"):  # TEMPORARY until views stand
-        async with shop(database) as app:
-            yield app
-        return
     view = View(Placed, placed, key="order_id", inline=request.param)
     async with shop(database, read=[view], answer=[placed_order]) as app:
         yield app

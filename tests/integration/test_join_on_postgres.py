@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from asyncpg.exceptions import DeadlockDetectedError
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
 
-from diptych import App, Principal, StreamConflict
+from diptych import App, Limits, Principal, StreamConflict
+from diptych.adapters.postgres.writer import Writer
 from diptych.errors import ForeignStore, JoinFailed, WouldBlock
 from tests.integration.other_program import OtherProgram, look
+from tests.integration.pots import Added, Put
 from tests.integration.shop import Deliver, Delivered, Order, OrderPlaced, TakeOne, shop
+from tests.integration.tables import table_bank
 from tests.servers.databases import Databases
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -201,3 +205,42 @@ async def test_joins_and_handlers_that_lock_the_same_row_wait_for_each_other_and
     await asyncio.gather(*calls)
     assert look(postgres, "SELECT stock FROM articles") == [(960,)]
     assert await recorded(app) == 41
+
+
+async def test_states_in_a_table_are_not_waited_for_with_the_store_s_lock_in_hand(
+    postgres: str, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that has a row, and waits for the lock; and the app, which has the lock and waits
+    for the row: that is a circle."""
+    circles: list[Exception] = []
+    original = Writer._write_under_lock
+
+    async def write(self: Writer, *given: Any) -> Any:
+        try:
+            return await original(self, *given)
+        except DeadlockDetectedError as error:
+            circles.append(error)
+            raise
+
+    monkeypatch.setattr(Writer, "_write_under_lock", write)
+    engine = create_async_engine(on(postgres, driver))
+    sessions = async_sessionmaker(engine)
+    adding = text("UPDATE pots SET amount = amount + 1 WHERE id = 'a'")
+
+    async def joined(app: App, number: int) -> None:
+        async with sessions.begin() as session, app.join(session) as unit:
+            await session.execute(adding)
+            await asyncio.sleep(0.002)
+            unit.record(Added(f"s{number}", 1), stream=f"session:{number}")
+
+    async def put(app: App) -> None:
+        for _ in range(20):
+            await app.execute(Put("a", 1))
+
+    async with table_bank(postgres, limits=Limits(attempts=1000)) as app:
+        await app.execute(Put("a", 1))
+        calls: list[Any] = [joined(app, number) for number in range(30)]
+        await asyncio.gather(*calls, *[put(app) for _ in range(3)])
+    await engine.dispose()
+    assert look(postgres, "SELECT amount FROM pots WHERE id = 'a'") == [(91,)]
+    assert circles == []

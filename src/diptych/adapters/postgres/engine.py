@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from diptych.adapters.postgres.address import Address
@@ -47,11 +46,3 @@ def open_engine(
             "prepared_statement_name_func": None if cached else str,
         },
     )
-
-
-def cause_of(error: DBAPIError) -> BaseException:
-    """The driver's own error behind one of SQLAlchemy's."""
-    orig = error.orig
-    if orig is None:
-        return error
-    return orig.__cause__ or orig

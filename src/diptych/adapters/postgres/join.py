@@ -22,10 +22,10 @@ from sqlalchemy.orm import Session
 
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import IDLE_MS, fault, run_now
-from diptych.adapters.postgres.engine import cause_of
 from diptych.adapters.postgres.group import InlineView, write_group
 from diptych.adapters.postgres.rows import RowTables
 from diptych.adapters.postgres.schema import LOCK_MS, Statements
+from diptych.adapters.postgres.statements import cause_of
 from diptych.errors import ForeignStore, JoinFailed, StoreUnavailable, WouldBlock
 from diptych.log.commit import Appended, Commit, Committed
 

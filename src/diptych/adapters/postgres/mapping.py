@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from functools import partial
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from asyncpg import exceptions as pg
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CheckFirst
 
 from diptych.adapters.postgres.address import Address
-from diptych.adapters.postgres.connection import BEGIN, Executes, connect, fault, take
-from diptych.adapters.postgres.engine import cause_of, open_engine
-from diptych.adapters.postgres.rows import RowTables, quoted
+from diptych.adapters.postgres.connection import Connection, begin, fault, search_path
+from diptych.adapters.postgres.rows import RowTables
+from diptych.adapters.postgres.statements import Lent, cause_of, let_go, sqlalchemy_on
 from diptych.adapters.sql.mapped import MappedRow
+from diptych.adapters.sql.quoting import quoted
 from diptych.errors import SchemaChanged, WiringError
 
 
@@ -35,7 +37,7 @@ def row_dialect() -> Dialect:
 
 
 async def prepare_rows(
-    connection: Executes, address: Address, rows: RowTables, mapped: Iterable[MappedRow]
+    connection: Connection, address: Address, rows: RowTables, mapped: Iterable[MappedRow]
 ) -> None:
     """Makes tables that keep states, where they are missing, and looks at what columns they have.
 
@@ -52,42 +54,54 @@ async def prepare_rows(
             )
 
 
-async def create_missing(connection: Executes, address: Address, tables: Collection[Table]) -> None:
+async def create_missing(
+    connection: Connection, address: Address, tables: Collection[Table]
+) -> None:
     """Creates tables that are missing, with their types and indexes, under the store's lock.
 
     Where none is, nothing is locked, and no right to create anything is needed.
+
+    Raises:
+        WiringError: A table is none for PostgreSQL.
+        StoreFault: The server does not do it.
     """
+    if not await _missing(connection, address, tables):
+        return
+    try:
+        await connection.execute(f"{begin(address.lock)}; {search_path(address)}")
+        missing = await _missing(connection, address, tables)
+        sqlalchemy = await sqlalchemy_on(Lent(connection), address)
+        try:
+            await sqlalchemy.run_sync(_create, missing)
+        finally:
+            await let_go(sqlalchemy)
+        await connection.execute("COMMIT")
+    except DBAPIError as error:
+        cause = cause_of(error)
+        if isinstance(cause, pg.InsufficientPrivilegeError | pg.InterfaceError):
+            raise fault(cause, address.where) from error
+        raise WiringError(
+            f"the tables cannot be created on PostgreSQL: {cause}. Create what is missing by a "
+            "migration, or map it otherwise."
+        ) from error
+    finally:
+        if connection.is_in_transaction():
+            await connection.execute("ROLLBACK")
+
+
+async def _missing(
+    connection: Connection, address: Address, tables: Collection[Table]
+) -> list[Table]:
     by_name = {
         f"{quoted(table.schema or address.schema)}.{quoted(table.name)}": table for table in tables
     }
-    names = [
-        row[0]
-        for row in await connection.fetch(
-            "SELECT n FROM unnest($1::text[]) AS u (n) WHERE to_regclass(n) IS NULL", list(by_name)
-        )
-    ]
-    if not names:
-        return
-    metadata = {id(by_name[name].metadata): by_name[name].metadata for name in names}
-    engine = open_engine(address, lambda: connect(address), size=1)
-    try:
-        async with engine.connect() as other:
-            await other.execution_options(schema_translate_map={None: address.schema})
-            driver: Any = (await other.get_raw_connection()).driver_connection
-            await driver.execute(f"{BEGIN}; {take(address.lock)}")
-            for one in metadata.values():
-                only = [table for table in tables if table.metadata is one]
-                await other.run_sync(partial(one.create_all, tables=only))
-            await driver.execute("COMMIT")
-    except DBAPIError as error:
-        cause = cause_of(error)
-        if isinstance(cause, pg.SyntaxOrAccessError) and not isinstance(
-            cause, pg.InsufficientPrivilegeError
-        ):
-            raise WiringError(
-                f"{', '.join(names)} cannot be created on PostgreSQL: {cause}. Create what is "
-                "missing by a migration, or map it otherwise."
-            ) from error
-        raise fault(cause, address.where) from error
-    finally:
-        await engine.dispose()
+    rows = await connection.fetch(
+        "SELECT n FROM unnest($1::text[]) AS u (n) WHERE to_regclass(n) IS NULL", list(by_name)
+    )
+    return [by_name[row[0]] for row in rows]
+
+
+def _create(connection: SqlConnection, tables: Sequence[Table]) -> None:
+    for metadata in dict.fromkeys(table.metadata for table in tables):
+        own = [table for table in tables if table.metadata is metadata]
+        metadata.create_all(connection, tables=own, checkfirst=CheckFirst.TYPES)

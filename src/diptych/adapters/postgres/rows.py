@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from diptych.adapters.postgres.connection import Executes
+from diptych.adapters.sql.quoting import quoted
 from diptych.adapters.states import Change
 from diptych.log.commit import Commit, StateRow, StateTable
 from diptych.log.rows import Values
@@ -187,11 +188,6 @@ class _RowSql:
                 f"WHERE t.{quoted(self._table.key)} = w.key"
             )
         return sql
-
-
-def quoted(name: str) -> str:
-    """A name as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _comparable(value: str, type_: str, is_text: bool) -> str:

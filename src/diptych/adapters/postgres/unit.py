@@ -30,15 +30,17 @@ from diptych.adapters.postgres.connection import (
     fault,
     is_fault,
     is_lost,
+    search_path,
     take,
 )
-from diptych.adapters.postgres.engine import cause_of, open_engine
+from diptych.adapters.postgres.engine import open_engine
 from diptych.adapters.postgres.group import InlineView, write_group
 from diptych.adapters.postgres.ledger import settled_of
 from diptych.adapters.postgres.preparing import connect_to_log
 from diptych.adapters.postgres.reading import read_stream
 from diptych.adapters.postgres.rows import RowTables
 from diptych.adapters.postgres.schema import LOCK_MS, Statements
+from diptych.adapters.postgres.statements import cause_of
 from diptych.adapters.sql.ending import ending, refused_end, was_ended
 from diptych.adapters.worker import through
 from diptych.errors import (
@@ -166,10 +168,8 @@ class Lender:
         The wait for the stream comes first, with nothing else in hand: so nobody waits in a circle.
         """
         one, other = self._address.stream_lock(tenant, stream)
-        schema = self._address.schema
-        path = "" if schema == "public" else f"SET LOCAL search_path = {schema}, public; "
         await driver.execute(
-            f"{BEGIN}; {path}SET LOCAL lock_timeout = {LOCK_MS}; "
+            f"{BEGIN}; {search_path(self._address)}SET LOCAL lock_timeout = {LOCK_MS}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {UNIT_IDLE_MS}; "
             f"SELECT pg_advisory_xact_lock({one}, {other})"
         )
