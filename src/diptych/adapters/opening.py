@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diptych.adapters.postgres.address import SCHEMES, address, hidden
 from diptych.errors import ForeignStore, StoreUnavailable, WiringError
@@ -13,6 +14,9 @@ from diptych.log.inspection import Inspection
 from diptych.log.pauses import Pausing
 from diptych.log.port import Store
 from diptych.read.port import ReadReplica, ViewStore
+
+if TYPE_CHECKING:
+    from diptych.adapters.postgres.server import Server
 
 
 def refuse_unknown(url: str) -> None:
@@ -191,6 +195,19 @@ def build_inspection(url: str) -> Inspection | None:
     from diptych.adapters.sqlite.inspecting import SqliteInspection
 
     return SqliteInspection(path)
+
+
+async def look_at_server(url: str) -> Server | None:
+    """What the server of a store says of itself; None where there is no server.
+
+    Raises:
+        StoreFault: It cannot be reached.
+    """
+    if url.partition("://")[0] not in SCHEMES:
+        return None
+    from diptych.adapters.postgres.server import look_at_server
+
+    return await look_at_server(address(url))
 
 
 def build_pausing(url: str) -> Pausing | None:
