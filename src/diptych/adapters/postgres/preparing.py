@@ -79,7 +79,6 @@ async def prepare_log(
     try:
         owner = await migrate(connection, address, sql)
         refuse_another(owner, address, context)
-        await refuse_without_rights(connection, address)
         epoch = await own(connection, address, sql, owner, context)
         stored = await stored_stamps(connection, sql)
         if VIEWS in stored:
@@ -203,7 +202,9 @@ async def migrate(connection: Connection, address: Address, sql: Statements) -> 
 
     Raises:
         ForeignStore: They are of a newer format.
+        StoreUnavailable: A right is missing to use them, or to create them.
     """
+    await refuse_without_rights(connection, address)
     owner = await look(connection, sql)
     found = 0 if owner is None else owner[0]
     if found > FORMAT:
