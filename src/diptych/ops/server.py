@@ -106,7 +106,7 @@ def _judge_rights(facts: Server, where: str) -> Iterator[Finding]:
             "error",
             where,
             f"user {facts.user!r} lacks rights: {'; '.join(facts.missing)}",
-            f"As the owner of the tables: {facts.grants}",
+            f"As the owner of the tables: {facts.grants}.",
         )
     elif facts.is_superuser:
         yield _finding(

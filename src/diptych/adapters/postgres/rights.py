@@ -47,7 +47,7 @@ async def refuse_without_rights(connection: Executes, address: Address) -> None:
         shown = "; ".join(missing[:3]) + (f"; {len(missing) - 3} more" if missing[3:] else "")
         raise StoreUnavailable(
             f"{address.where}: user {user!r} lacks rights: {shown}. As the owner of the tables: "
-            f"{grants(address.schema, user)}"
+            f"{grants(address.schema, user)}."
         )
 
 
@@ -79,5 +79,5 @@ def grants(schema: str, user: str) -> str:
     return (
         f"GRANT USAGE ON SCHEMA {schema} TO {to}; "
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {to}; "
-        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {to};"
+        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {to}"
     )
