@@ -148,6 +148,7 @@ async def test_it_says_what_it_would_do_then_does_it_and_then_has_nothing_to_do(
     planned = await done(on_postgres, dry_run=True)
     assert (planned.found, planned.done) == (0, "would be migrated")
     assert "CREATE TABLE public.diptych_events" in planned.sql
+    assert 'CREATE TABLE IF NOT EXISTS public."view_total_1"' in planned.sql
     assert await tables(postgres) == set()
     migrated = await done(on_postgres)
     assert (migrated.found, migrated.format, migrated.done) == (0, schema.FORMAT, "migrated")
@@ -341,6 +342,6 @@ def test_the_lock_of_a_schema_is_in_its_script() -> None:
     from diptych.adapters.postgres.migrating import script
 
     there = address("postgresql://h/db?schema=orders")
-    told = script(there, 0)
+    told = script(there, 0, [])
     assert f"pg_advisory_xact_lock({there.lock[0]}, {there.lock[1]})" in told
     assert "public." not in told

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diptych.adapters.postgres.address import SCHEMES, address, hidden
 from diptych.errors import ForeignStore, StoreUnavailable, WiringError
 from diptych.log.inspection import Inspection
 from diptych.log.pauses import Pausing
 from diptych.log.port import Store
-from diptych.read.port import ReadReplica, ViewStore
+from diptych.read.port import ReadReplica, Shape, ViewStore
 
 if TYPE_CHECKING:
     from diptych.adapters.postgres.server import Server
@@ -224,25 +224,42 @@ def build_pausing(url: str) -> Pausing | None:
     return SqlitePausing(path)
 
 
-async def plan_migration(url: str, context: str, *, since: int | None) -> tuple[int, int, str]:
+async def plan_migration(
+    url: str,
+    context: str,
+    *,
+    shapes: Sequence[Shape],
+    metadata: Sequence[Any],
+    rows: Sequence[type],
+    since: int | None,
+) -> tuple[int, int, str]:
     """What opening a store would do to its tables.
 
     Args:
+        shapes: Of views beside the log.
+        metadata: SQLAlchemy's, of the app's own tables.
+        rows: Mapped classes whose rows keep states.
         since: The format to begin with; the store is not looked at then.
 
     Returns:
-        The format found (0: nothing is there), today's, and the SQL in between. A file gets its
-        tables from the app that opens it: "" for SQLite.
+        The format found (0: nothing is there), today's, and the SQL that is missing. A file gets
+        its tables from the app that opens it: "" for SQLite.
 
     Raises:
         StoreFault: It cannot be read, or is another context's, or of a newer format.
     """
     if url.partition("://")[0] in SCHEMES:
-        from diptych.adapters.postgres.migrating import found_format, script
+        from diptych.adapters.postgres.migrating import Lacking, OwnTables, look_for, script
         from diptych.adapters.postgres.schema import FORMAT
 
-        found = await found_format(address(url), context) if since is None else since
-        return found, FORMAT, script(address(url), found)
+        there = address(url)
+        own = OwnTables(there.schema, shapes, metadata, rows)
+        if since is None:
+            lacking = await look_for(there, context, own.names)
+        else:
+            lacking = Lacking(since, frozenset() if since else frozenset(own.names))
+        sql = script(there, lacking.found, own.creating(lacking.tables))
+        return lacking.found, FORMAT, sql
     inspection, path = build_inspection(url), file_of(url)
     if inspection is None or path is None:
         return 0, 0, ""

@@ -20,8 +20,7 @@ class Migration(Struct, frozen=True, kw_only=True):
         found: The format that it had; 0 where there was none.
         format: The format that this version writes.
         done: The planned one is the answer to --dry-run and --sql.
-        sql: What the log's own tables lack, in one transaction; "" where that is nothing, or
-            where it is a file.
+        sql: What is missing, in one transaction; "" where that is nothing, or where it is a file.
         bare: Whether people want the SQL alone.
     """
 
@@ -56,6 +55,7 @@ async def migrate(
     """
     from diptych.adapters.opening import plan_migration, refuse_unknown, where
     from diptych.errors import Refused
+    from diptych.write.state_stored import StateStored
 
     app = target.app
     url = store or app.store
@@ -63,12 +63,21 @@ async def migrate(
     planned = dry_run or sql
     if since is not None and not sql:
         raise Refused("since_without_sql", "a store is looked at before it is changed. Add --sql.")
-    found, format, script = await plan_migration(url, app.name, since=since)
+    wiring = app.wiring
+    filled = [one.tables.metadata for one, place in wiring.projections if place is None]
+    found, format, script = await plan_migration(
+        url,
+        app.name,
+        shapes=[shape for _, shape, place in wiring.views if place is None],
+        metadata=[*filled, *wiring.tables],
+        rows=[one.rows.row for one in wiring.models if isinstance(one, StateStored)],
+        since=since,
+    )
     if since is not None and since > format:
         raise Refused("unknown_format", f"this diptych knows formats up to {format}.")
     if not planned:
         await _open_stores(target, url)
-    same = found == format
+    same = found == format and not script
     return Migration(
         context=app.name,
         store=where(url),
