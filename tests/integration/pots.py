@@ -201,8 +201,6 @@ def bank(url: str, **more: Any) -> App:
         "read": [totals],
         "answer": [total_of, all_totals],
     }
-    if url.startswith("postgres"):  # TEMPORARY
-        more = more | {"read": [], "answer": []}
     return App("bank", store=url, **parts | more)
 
 
