@@ -21,7 +21,9 @@ from diptych.errors import ForeignStore, Refused, StoreUnavailable
 from diptych.ops.migrating import Migration, migrate
 from diptych.ops.target import Target
 from tests.integration.dumps import path_of
-from tests.integration.pots import Put, TotalOf, bank
+from tests.integration.pots import Put, TotalOf, bank, totals
+from tests.integration.tables import table_bank
+from tests.integration.test_projections import ranking
 from tests.unit.shops import PYPROJECT
 
 PASSWORD = secrets.token_urlsafe(12)
@@ -31,6 +33,15 @@ import os
 from tests.integration.pots import bank
 
 app = bank(os.environ["BANK"])
+"""
+
+WITH_TABLES = """\
+import os
+from tests.integration.pots import totals
+from tests.integration.tables import table_bank
+from tests.integration.test_projections import ranking
+
+app = table_bank(os.environ["BANK"], read=[totals, ranking])
 """
 
 OPEN = """\
@@ -233,6 +244,27 @@ async def test_an_app_runs_as_a_user_who_may_only_read_and_write(
         async with bank(poor) as app:
             await app.execute(Put("a", 1))
     assert await tables(postgres) == before
+
+
+async def test_the_sql_has_the_tables_of_views_projections_and_rows(
+    on_postgres: Target, postgres: str
+) -> None:
+    (on_postgres.root / "bank_app.py").write_text(WITH_TABLES)
+    await apply(postgres, (await done(on_postgres, sql=True)).sql)
+    before = await tables(postgres)
+    assert {"view_total_1", "ranks", "pots"} <= before
+    assert (await done(on_postgres, dry_run=True)).done == "nothing to do"
+    async with role(postgres, *GRANTS) as poor:
+        async with table_bank(poor, read=[totals, ranking]) as app:
+            receipt = await app.execute(Put("a", 1))
+            assert await app.ask(TotalOf("a"), after=receipt) is not None
+    assert await tables(postgres) == before
+    await sql(postgres, "DROP TABLE pots", "SELECT 1")
+    again = await done(on_postgres, sql=True)
+    assert (again.found, again.done) == (schema.FORMAT, "would be migrated")
+    assert again.sql.count("CREATE TABLE") == 1
+    assert (await done(on_postgres)).done == "migrated"
+    assert (await done(on_postgres, dry_run=True)).done == "nothing to do"
 
 
 @pytest.mark.parametrize(
