@@ -158,17 +158,25 @@ class Running:
             providing=provide,
         )
 
+    async def migrate(self) -> None:
+        """Creates what is missing in the stores, as `open` does, and starts nothing."""
+        async with self._stack:
+            await self._open_stores()
+
+    async def _open_stores(self) -> None:
+        await self.store.open(self._wiring.context, self._wiring.stamps())
+        self._stack.push_async_callback(self.store.close)
+        if self._presence is not None:
+            self._stack.push_async_callback(self._presence.leave)
+        if self._wiring.tables and isinstance(self.store, UserTables):
+            await self.store.create_tables(self._wiring.tables)
+        await self.panel.open(self._wiring.context)
+        self._stack.push_async_callback(self.panel.close)
+
     async def open(self) -> None:
         """Opens the store, the views and what is provided; begins to follow the log."""
         try:
-            await self.store.open(self._wiring.context, self._wiring.stamps())
-            self._stack.push_async_callback(self.store.close)
-            if self._presence is not None:
-                self._stack.push_async_callback(self._presence.leave)
-            if self._wiring.tables and isinstance(self.store, UserTables):
-                await self.store.create_tables(self._wiring.tables)
-            await self.panel.open(self._wiring.context)
-            self._stack.push_async_callback(self.panel.close)
+            await self._open_stores()
             for type_, opener in self._provide.items():
                 self._provided[type_] = await self._stack.enter_async_context(opener())
             if self._presence is not None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from diptych import App
@@ -42,54 +43,60 @@ async def opened(app: App) -> None:
     await app.settled()
 
 
-async def test_an_open_app_is_there_with_its_views(file: str) -> None:
-    async with bank(file) as app:
+async def test_an_open_app_is_there_with_its_views(kept: str) -> None:
+    async with bank(kept) as app:
         await opened(app)
-        (process,) = await heard(file)
+        (process,) = await heard(kept)
         assert process.left is None
         assert [view.view for view in process.views] == ["total@1"]
-        assert (await seen(file)).checkpoints["total@1"].position == 1
-    (process,) = (await seen(file)).processes
+        assert (await seen(kept)).checkpoints["total@1"].position == 1
+    (process,) = (await seen(kept)).processes
     assert process.left is not None
 
 
-async def test_two_apps_are_two_processes(file: str) -> None:
-    async with bank(file) as one, bank(file) as other:
+async def test_two_apps_are_two_processes(kept: str) -> None:
+    async with bank(kept) as one, bank(kept) as other:
         await opened(one)
         await opened(other)
-        assert len(await heard(file, 2)) == 2
+        assert len(await heard(kept, 2)) == 2
 
 
-async def test_who_ended_is_forgotten_when_another_does_its_work(file: str) -> None:
+async def test_who_ended_is_forgotten_when_another_does_its_work(kept: str) -> None:
     for _ in range(3):
-        async with bank(file) as app:
+        async with bank(kept) as app:
             await opened(app)
-            await heard(file)
-    assert len((await seen(file)).processes) == 1
+            await heard(kept)
+    assert len((await seen(kept)).processes) == 1
 
 
-async def test_who_vanished_is_forgotten_only_when_another_does_its_work(file: str) -> None:
-    async with bank(file) as app:
+async def test_who_vanished_is_forgotten_only_when_another_does_its_work(kept: str) -> None:
+    async with bank(kept) as app:
         await opened(app)
-        await heard(file)
-    vanished(file, "same", view="total@1")
-    vanished(file, "other", view="older@1")
-    async with bank(file) as app:
+        await heard(kept)
+    await vanished(kept, "same", view="total@1")
+    await vanished(kept, "other", view="older@1")
+    async with bank(kept) as app:
         await opened(app)
-        ids = {process.id for process in await heard(file)}
+        ids = {process.id for process in await heard(kept)}
         assert "other" in ids
         assert "same" not in ids
 
 
-def vanished(file: str, id: str, *, view: str) -> None:
+async def vanished(url: str, id: str, *, view: str) -> None:
     """A row of a process that was killed a while ago."""
     long_ago = 1_000_000
     views = f'[{{"view": "{view}", "position": 0, "target": 0}}]'
-    connection = sqlite3.connect(path_of(file))
-    connection.execute(
-        "INSERT INTO diptych_processes VALUES (?, 'h', '', 1, ?, ?, NULL, ?)",
-        (id, long_ago, long_ago, views),
+    insert = (
+        f"INSERT INTO diptych_processes VALUES ('{id}', 'h', '', 1, {long_ago}, {long_ago}, NULL, "
+        f"'{views}')"
     )
+    if url.startswith("postgresql"):
+        session = await asyncpg.connect(url)
+        await session.execute(insert)
+        await session.close()
+        return
+    connection = sqlite3.connect(path_of(url))
+    connection.execute(insert)
     connection.commit()
     connection.close()
 
@@ -138,23 +145,23 @@ async def test_a_store_that_cannot_be_written_stops_nothing(
 
 
 async def test_a_view_that_somebody_paused_stands_still_until_its_time_is_over(
-    file: str, monkeypatch: pytest.MonkeyPatch
+    kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("diptych.subscription.presence.TICK", 0.01)
-    pausing = build_pausing(file)
+    pausing = build_pausing(kept)
     assert pausing is not None
-    async with bank(file) as app:
+    async with bank(kept) as app:
         await opened(app)
     await pausing.pause(until("total@1", 3600), context="bank")
-    async with bank(file) as app:  # it is paused from the first moment on
+    async with bank(kept) as app:  # it is paused from the first moment on
         receipt = await app.execute(Put("a", 1))
         with pytest.raises(Stale, match="paused by ann: migration"):
             await app.ask(TotalOf("a"), after=receipt, timeout=0.3)
         with pytest.raises(NotSettled, match="paused by ann"):
             await app.settled(timeout=0.1)
-        (process,) = await heard(file, 0)
+        (process,) = await heard(kept, 0)
         while not (process.views[0].paused and process.views[0].position):
-            (process,) = await heard(file, 0)
+            (process,) = await heard(kept, 0)
         assert process.views[0].position == 1
         await pausing.pause(until("total@1", 0.2), context="bank")
         assert (await app.ask(TotalOf("a"), after=receipt, timeout=30)).amount == 2
@@ -194,13 +201,13 @@ async def test_a_pause_is_written_into_a_store_of_that_context_only(
     assert (await seen(file)).pauses == {}
 
 
-async def test_an_inline_view_cannot_stand_still(file: str) -> None:
-    pausing = build_pausing(file)
+async def test_an_inline_view_cannot_stand_still(kept: str) -> None:
+    pausing = build_pausing(kept)
     assert pausing is not None
-    async with bank(file) as app:
+    async with bank(kept) as app:
         await app.execute(Put("a", 1))
     await pausing.pause(until("total@1", 3600), context="bank")
-    async with inline_bank(file) as app:
+    async with inline_bank(kept) as app:
         await app.execute(Put("a", 1))
         await app.settled(timeout=30)
 

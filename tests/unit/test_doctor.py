@@ -113,6 +113,7 @@ def store(**changes: Any) -> Standing:
     fields: dict[str, Any] = {
         "context": "shop",
         "epoch": "e",
+        "now": 1_800_000_000_000_000,
         "head": 3,
         "head_time": 1_800_000_000_000_000,
         "checkpoints": {},

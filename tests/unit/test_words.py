@@ -37,6 +37,7 @@ def standing(
     fields: dict[str, Any] = {
         "context": "cinema",
         "epoch": "e",
+        "now": NOW,
         "head": HEAD,
         "head_time": NOW,
         "checkpoints": {} if checkpoint is None else {"seats@1": Checkpoint(checkpoint, target)},

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from diptych.adapters.postgres.address import SCHEMES, address, hidden
-from diptych.errors import WiringError
+from diptych.errors import ForeignStore, StoreUnavailable, WiringError
 from diptych.log.inspection import Inspection
 from diptych.log.pauses import Pausing
 from diptych.log.port import Store
-from diptych.read.port import ReadReplica, ViewStore
+from diptych.read.port import ReadReplica, Shape, ViewStore
+
+if TYPE_CHECKING:
+    from diptych.adapters.postgres.server import Server
 
 
 def refuse_unknown(url: str) -> None:
@@ -27,7 +31,7 @@ def refuse_unknown(url: str) -> None:
         return
     if not separator or scheme not in ("memory", "sqlite"):
         raise WiringError(
-            f"store {url!r} is not known. Use 'postgresql://user:password@host/database', "
+            f"store {hidden(url)!r} is not known. Use 'postgresql://user:password@host/database', "
             "'sqlite:///file.db', 'sqlite://' or 'memory://'."
         )
     if scheme == "sqlite" and path and (len(path) < 2 or not path.startswith("/")):
@@ -174,8 +178,17 @@ def file_of(url: str) -> Path | None:
     return Path(path[1:]) if scheme == "sqlite" and path else None
 
 
+def where(url: str) -> str:
+    """How a store is shown: without user and password."""
+    return address(url).where if url.partition("://")[0] in SCHEMES else url
+
+
 def build_inspection(url: str) -> Inspection | None:
     """What looks at a store from outside; None where nobody can (a store in memory)."""
+    if url.partition("://")[0] in SCHEMES:
+        from diptych.adapters.postgres.inspecting import PostgresInspection
+
+        return PostgresInspection(address(url))
     path = file_of(url)
     if path is None:
         return None
@@ -184,11 +197,83 @@ def build_inspection(url: str) -> Inspection | None:
     return SqliteInspection(path)
 
 
+async def look_at_server(url: str) -> Server | None:
+    """What the server of a store says of itself; None where there is no server.
+
+    Raises:
+        StoreFault: It cannot be reached.
+    """
+    if url.partition("://")[0] not in SCHEMES:
+        return None
+    from diptych.adapters.postgres.server import look_at_server
+
+    return await look_at_server(address(url))
+
+
 def build_pausing(url: str) -> Pausing | None:
     """What pauses views from outside; None where nobody can (a store in memory)."""
+    if url.partition("://")[0] in SCHEMES:
+        from diptych.adapters.postgres.pausing import PostgresPausing
+
+        return PostgresPausing(address(url))
     path = file_of(url)
     if path is None:
         return None
     from diptych.adapters.sqlite.pausing import SqlitePausing
 
     return SqlitePausing(path)
+
+
+async def plan_migration(
+    url: str,
+    context: str,
+    *,
+    shapes: Sequence[Shape],
+    metadata: Sequence[Any],
+    rows: Sequence[type],
+    since: int | None,
+) -> tuple[int, int, str]:
+    """What opening a store would do to its tables.
+
+    Args:
+        shapes: Of views beside the log.
+        metadata: SQLAlchemy's, of the app's own tables.
+        rows: Mapped classes whose rows keep states.
+        since: The format to begin with; the store is not looked at then.
+
+    Returns:
+        The format found (0: nothing is there), today's, and the SQL that is missing. A file gets
+        its tables from the app that opens it: "" for SQLite.
+
+    Raises:
+        StoreFault: It cannot be read, or is another context's, or of a newer format.
+    """
+    if url.partition("://")[0] in SCHEMES:
+        from diptych.adapters.postgres.migrating import Lacking, OwnTables, look_for, script
+        from diptych.adapters.postgres.schema import FORMAT
+
+        there = address(url)
+        own = OwnTables(there.schema, shapes, metadata, rows)
+        if since is None:
+            lacking = await look_for(there, context, own.names)
+        else:
+            lacking = Lacking(since, frozenset() if since else frozenset(own.names))
+        sql = script(there, lacking.found, own.creating(lacking.tables))
+        return lacking.found, FORMAT, sql
+    inspection, path = build_inspection(url), file_of(url)
+    if inspection is None or path is None:
+        return 0, 0, ""
+    from diptych.adapters.sqlite.schema import FORMAT as FILE_FORMAT
+
+    if not path.exists():
+        return 0, FILE_FORMAT, ""
+    try:
+        standing = await inspection.standing()
+    except StoreUnavailable:  # nothing of ours is in it yet
+        return 0, FILE_FORMAT, ""
+    if standing.context != context:
+        raise ForeignStore(
+            f"{path} belongs to context {standing.context!r}, this app is {context!r}. "
+            "Look at the app's store=, or name another file."
+        )
+    return FILE_FORMAT, FILE_FORMAT, ""

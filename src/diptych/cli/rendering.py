@@ -14,6 +14,7 @@ from diptych.ops.check import Check
 from diptych.ops.doctor import Diagnosis
 from diptych.ops.envelope import shown
 from diptych.ops.findings import Finding
+from diptych.ops.migrating import Migration
 from diptych.ops.pausing import ViewPause
 from diptych.ops.prove.proof import READER_STALL, WRITER_STALL, Proof
 from diptych.ops.serve import Run
@@ -52,6 +53,7 @@ def render(result: Any, console: Console) -> None:
         Check: _check,
         Diagnosis: _diagnosis,
         Proof: _proof,
+        Migration: _migration,
         Run: _run,
         Status: _status,
         Tail: _tail,
@@ -141,6 +143,25 @@ def _pause(found: ViewPause, console: Console) -> None:
     left = _span((found.until - datetime.now(UTC)).total_seconds())
     until = f"until {found.until:%Y-%m-%d %H:%M:%S}Z, {left}"
     line(console, f"{found.view} {found.done} ({until}) by {found.by}: {found.reason}")
+
+
+def _migration(found: Migration, console: Console) -> None:
+    if found.bare:
+        console.out(found.sql, end="", highlight=False)
+        return
+    formats = (
+        f"format {found.format}"
+        if found.found == found.format
+        else (
+            f"from format {found.found} to {found.format}"
+            if found.found
+            else f"new, format {found.format}"
+        )
+    )
+    line(console, f"{found.store}: {found.done} ({formats})")
+    if found.done == "would be migrated" and found.sql:
+        console.print()
+        console.out(found.sql, end="", highlight=False)
 
 
 def _why(view: Any) -> Cell:

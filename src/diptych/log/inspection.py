@@ -45,20 +45,24 @@ class Standing(Struct, frozen=True, kw_only=True):
     """How everything stands in a store, all of one moment.
 
     Attributes:
+        now: The time of that moment, as the store tells it (microseconds).
         head_time: When the last event was decided (microseconds); None for an empty log.
         checkpoints: Of the views whose checkpoints rest in this store.
         pauses: Those that have not ended, by view.
         oldest: By position, when the first event after it was decided; for all positions of views.
+        size: Bytes of its tables; None where it is a file, which can be looked at itself.
     """
 
     context: str
     epoch: str
+    now: int
     head: Position
     head_time: int | None
     checkpoints: Mapping[str, Checkpoint]
     pauses: Mapping[str, Pause]
     oldest: Mapping[Position, int]
     processes: Sequence[Process]
+    size: int | None = None
 
 
 class Wanted(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 
 class Pause(Struct, frozen=True, kw_only=True):
-    """Ends by itself. Times in microseconds since 1970, by the clock of whoever paused it.
+    """Ends by itself. Times in microseconds since 1970, by the clock of the store, or of
+    whoever paused it where the store is a file.
 
     Attributes:
         view: Name of the checkpoint: `free-seats@1`.

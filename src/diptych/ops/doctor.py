@@ -1,4 +1,4 @@
-"""Whether the machine, the file and the app are fit to work together, and what to do where not."""
+"""Whether the machine, the store and the app are fit to work together, and what to do where not."""
 
 from __future__ import annotations
 
@@ -56,8 +56,10 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
 async def doctor(target: Target, *, strict: bool) -> Diagnosis:
     """Looks at everything; what cannot be looked at is a finding, too. Changes nothing."""
     from diptych.adapters.machine import interpreter, place_of
-    from diptych.adapters.opening import build_inspection, file_of
+    from diptych.adapters.opening import build_inspection, file_of, look_at_server, where
     from diptych.errors import AppNotFound, StoreFault, WiringError
+    from diptych.ops.kept import kept
+    from diptych.ops.server import judge_server
 
     app: App | None = None
     try:
@@ -66,21 +68,29 @@ async def doctor(target: Target, *, strict: bool) -> Diagnosis:
     except (AppNotFound, WiringError) as error:
         message, _, remedy = str(error).partition(". ")
         found = [_finding("app", "error", "app", message, remedy)]
-    found += judge_interpreter(interpreter())  # after the app's modules have been loaded
+    machine = judge_interpreter(interpreter())  # after the app's modules have been loaded
     if app is None:
-        return Diagnosis(context=None, store=None, strict=strict, findings=tuple(found))
+        return Diagnosis(context=None, store=None, strict=strict, findings=(*found, *machine))
+    shown = where(app.store)
     file, inspection = file_of(app.store), build_inspection(app.store)
-    if file is None or inspection is None:
-        found.append(_finding("store", "ok", app.store, "is gone when its process ends"))
-    else:
-        found += judge_place(place_of(file))
-        if place_of(file).size is not None:
-            try:
-                found += judge_store(app.name, await inspection.standing(), now=time.time())
-            except StoreFault as error:
-                message, _, remedy = str(error).partition(". ")
-                found.append(_finding("store", "error", app.store, message, remedy))
-    return Diagnosis(context=app.name, store=app.store, strict=strict, findings=tuple(found))
+    try:
+        server = await look_at_server(app.store)
+        if server is None or any("sqlite" in (one.place or "") for one in kept(app.wiring)):
+            found += machine
+        else:
+            found += (one for one in machine if one.code == "python")
+        if server is not None:
+            found += judge_server(server, shown, now=time.time())
+        if file is not None:
+            found += judge_place(place_of(file))
+        if inspection is None:
+            found.append(_finding("store", "ok", shown, "is gone when its process ends"))
+        elif file is None or place_of(file).size is not None:
+            found += judge_store(app.name, await inspection.standing(), now=time.time())
+    except StoreFault as error:
+        message, _, remedy = str(error).partition(". ")
+        found.append(_finding("store", "error", shown, message, remedy))
+    return Diagnosis(context=app.name, store=shown, strict=strict, findings=tuple(found))
 
 
 def judge_interpreter(facts: Interpreter) -> Iterator[Finding]:
@@ -257,8 +267,8 @@ def judge_store(context: str, standing: Standing, *, now: float) -> Iterator[Fin
             "store",
             "error",
             standing.context,
-            f"is the context that the file belongs to; this app is {context!r}",
-            "Give each context a file of its own.",
+            f"is the context that the store belongs to; this app is {context!r}",
+            "Give each context a file, or a schema of a database, of its own.",
         )
         return
     yield _finding("store", "ok", context, f"its log is at position {standing.head}")

@@ -17,7 +17,7 @@ class Kept(NamedTuple):
     """One of them.
 
     Attributes:
-        place: URL of the store that keeps it; None for beside the log.
+        place: URL of the store that keeps it, without a password; None for beside the log.
         keeps: Class of its rows, or names of its tables.
         key: Columns that name a row; none for a projection.
         columns: Their stored form; those of a projection with the name of their table.
@@ -37,6 +37,8 @@ class Kept(NamedTuple):
 
 def kept(wiring: Wiring) -> list[Kept]:
     """All of them, views first, in the order of the code."""
+    from diptych.adapters.opening import where
+
     views = [
         Kept(
             checkpoint=shape.checkpoint,
@@ -44,7 +46,7 @@ def kept(wiring: Wiring) -> list[Kept]:
             version=shape.version,
             kind="view",
             inline=view.inline,
-            place=place,
+            place=None if place is None else where(place),
             keeps=shape.row.__qualname__,
             key=shape.key,
             columns=shape.fields,
@@ -59,7 +61,7 @@ def kept(wiring: Wiring) -> list[Kept]:
             version=projection.version,
             kind="projection",
             inline=False,
-            place=place,
+            place=None if place is None else where(place),
             keeps=", ".join(sorted(projection.tables.names)),
             key=(),
             columns={

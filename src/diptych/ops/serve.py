@@ -51,6 +51,7 @@ async def run(target: Target, *, role: str, dry_run: bool) -> AsyncGenerator[Run
         AppNotFound, WiringError: There is no app to run.
         StoreFault: Its store cannot be opened.
     """
+    from diptych.adapters.opening import where
     from diptych.ops.kept import kept
 
     app = target.app
@@ -60,7 +61,7 @@ async def run(target: Target, *, role: str, dry_run: bool) -> AsyncGenerator[Run
         return Run(
             state=state,
             context=app.name,
-            store=app.store,
+            store=where(app.store),
             pid=os.getpid(),
             role=role,
             views=views,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -87,8 +86,8 @@ class Status(Struct, frozen=True, kw_only=True):
     Attributes:
         unseen: Why nothing can be known; null where it can.
         head: Position of the last event.
-        size: Bytes of the store's file.
-        wal: Bytes of its write-ahead log; null where there is none.
+        size: Bytes of the store's file, or of the log's tables in a database.
+        wal: Bytes of the file's write-ahead log; null where there is none.
     """
 
     context: str
@@ -124,7 +123,7 @@ async def status(target: Target) -> Status:
     inspection = build_inspection(app.store)
     if inspection is None:
         return _unseen(app)
-    return _status(app, await inspection.standing(), now=time.time_ns() // 1000)
+    return _status(app, await inspection.standing())
 
 
 def _unseen(app: App) -> Status:
@@ -163,33 +162,33 @@ def _unseen(app: App) -> Status:
     )
 
 
-def _status(app: App, standing: Standing, *, now: int) -> Status:
+def _status(app: App, standing: Standing) -> Status:
     from diptych.adapters.machine import place_of, sight
-    from diptych.adapters.opening import file_of
+    from diptych.adapters.opening import file_of, where
     from diptych.errors import ForeignStore
     from diptych.log.codec import from_micros
     from diptych.ops.words import life
 
     if standing.context != app.name:
         raise ForeignStore(
-            f"{app.store} belongs to context {standing.context!r}, this app is {app.name!r}. "
+            f"{where(app.store)} belongs to context {standing.context!r}, this app is {app.name!r}. "
             "Look at the app's store=, or name the other app with --app."
         )
     lives: dict[str, Life] = {
-        process.id: life(process, now=now, sight=sight) for process in standing.processes
+        process.id: life(process, now=standing.now, sight=sight) for process in standing.processes
     }
     file = file_of(app.store)
     place = None if file is None else place_of(file)
     return Status(
         context=app.name,
-        store=app.store if place is None else place.path,
+        store=where(app.store) if place is None else place.path,
         unseen=None,
         epoch=standing.epoch,
         head=standing.head,
         head_time=None if standing.head_time is None else from_micros(standing.head_time),
-        size=None if place is None else place.size,
+        size=standing.size if place is None else place.size,
         wal=None if place is None else place.wal,
-        views=_views(app, standing, lives, now),
+        views=_views(app, standing, lives, standing.now),
         processes=tuple(
             ProcessStatus(
                 host=process.host,

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from diptych.ops.check import Check
 from diptych.ops.doctor import Diagnosis
 from diptych.ops.findings import Exit
+from diptych.ops.migrating import Migration
 from diptych.ops.pausing import ViewPause
 from diptych.ops.prove.proof import Proof
 from diptych.ops.serve import Run
@@ -108,6 +109,28 @@ class CheckArguments(Struct, frozen=True, kw_only=True):
     dry_run: DryRun = False
 
 
+class MigrateArguments(Struct, frozen=True, kw_only=True):
+    store: Annotated[
+        str | None,
+        Meta(
+            description="Another URL of the store, such as that of a user who may create tables; "
+            "by default the app's own. PGPASSWORD may hold its password."
+        ),
+    ] = None
+    sql: Annotated[
+        bool,
+        Meta(description="Do nothing; print the SQL of it, for those who apply it themselves."),
+    ] = False
+    since: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="With --sql: do not look at the store; print what it takes from this "
+            "format on. 0 is an empty database."
+        ),
+    ] = None
+    dry_run: DryRun = False
+
+
 class DoctorArguments(Struct, frozen=True, kw_only=True):
     strict: Strict = False
 
@@ -181,6 +204,14 @@ async def _check(target: Target, asked: CheckArguments) -> AsyncGenerator[Check,
     from diptych.ops.check import check
 
     yield await check(target, accept=asked.accept, strict=asked.strict, dry_run=asked.dry_run)
+
+
+async def _migrate(target: Target, asked: MigrateArguments) -> AsyncGenerator[Migration, None]:
+    from diptych.ops.migrating import migrate
+
+    yield await migrate(
+        target, store=asked.store, sql=asked.sql, since=asked.since, dry_run=asked.dry_run
+    )
 
 
 async def _status(target: Target, _: Nothing) -> AsyncGenerator[Status, None]:
@@ -287,6 +318,26 @@ VERBS: tuple[AnyVerb, ...] = (
         examples=("check", "check --accept", "check --strict --json"),
     ),
     Verb(
+        name="migrate",
+        summary="Create or update the tables that the app needs",
+        details="Creates the tables of the log, of views and of the app where they are missing, "
+        "and brings those of an older version of diptych to what this one needs; nothing else is "
+        "started. An app does the same when it is opened, if its user may create tables; where "
+        "that is another user's work, run this before a deployment. Any number may run at once. A "
+        "store of a newer version is refused.",
+        arguments=MigrateArguments,
+        result=Migration,
+        risk=Risk.CHANGES,
+        role=Role.ADMIN,
+        do=_migrate,
+        examples=(
+            "migrate",
+            "migrate --dry-run",
+            "migrate --store postgresql://owner@db/shop",
+            "migrate --sql --since 0",
+        ),
+    ),
+    Verb(
         name="status",
         summary="Show how the log, the views and the processes stand",
         details="A view is running (a living process keeps it going), paused (it would, but "
@@ -363,7 +414,9 @@ VERBS: tuple[AnyVerb, ...] = (
         summary="Look whether machine, store and app are fit to work together",
         details="Python and SQLite and their known limits, the file system, room and rights, the "
         "write-ahead log, the clock, a second SQLite library in the process, and whether the app "
-        "can be imported. Each finding says what to do. Starts nothing and changes no file.",
+        "can be imported. On PostgreSQL the server's version and settings, rights, and "
+        "transactions that stand in the way. Each finding says what to do. Starts nothing and "
+        "changes nothing.",
         arguments=DoctorArguments,
         result=Diagnosis,
         risk=Risk.READS,

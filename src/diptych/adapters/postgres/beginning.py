@@ -69,8 +69,10 @@ async def begin_views(
         return bool(missing) or not (await stand(connection, sql)).keys() >= set(names)
 
     async def make(connection: Connection) -> None:
+        missing = await _missing(connection, (table.qualified for table in tables))
         for table in tables:
-            await connection.execute(table.create())
+            if table.qualified in missing:
+                await connection.execute(table.create())
         await connection.fetch(sql.begin_checkpoints, names, head)
 
     if await store.look(look):

@@ -20,6 +20,7 @@ from diptych.adapters.postgres.connection import (
     connect,
     fault,
 )
+from diptych.adapters.postgres.rights import refuse_to_create, refuse_without_rights
 from diptych.adapters.postgres.schema import FORMAT, INCARNATION, Statements, migration
 from diptych.errors import ForeignStore, StoreUnavailable
 from diptych.log.names import Stamp, compare
@@ -30,6 +31,9 @@ _log = logging.getLogger("diptych.postgres")
 
 Owner: TypeAlias = tuple[int, str, str, bool]
 """Format, context, epoch, and whether it is the incarnation that it says it is."""
+
+MIGRATING = 3600.0
+"""Seconds that the steps to today's format may take."""
 
 _RESTORED = (
     "A backup was restored, or a replica has become the primary, so events may be gone of which "
@@ -74,11 +78,7 @@ async def prepare_log(
     await connection.execute(begin(address.lock))
     try:
         owner = await migrate(connection, address, sql)
-        if owner is not None and owner[1] and owner[1] != context:
-            raise ForeignStore(
-                f"{address.where} belongs to context {owner[1]!r}, this app is {context!r}. Give "
-                "each context a schema of its own (?schema=…), or a database."
-            )
+        refuse_another(owner, address, context)
         epoch = await own(connection, address, sql, owner, context)
         stored = await stored_stamps(connection, sql)
         if VIEWS in stored:
@@ -101,6 +101,24 @@ async def prepare_log(
             await connection.execute("ROLLBACK")
         raise
     return epoch
+
+
+def refuse_another(owner: Owner | None, address: Address, context: str) -> None:
+    """Whether it is this app's.
+
+    Raises:
+        ForeignStore: It is another context's, or of a newer format.
+    """
+    if owner is not None and owner[0] > FORMAT:
+        raise ForeignStore(
+            f"{address.where} has store format {owner[0]}, this diptych writes {FORMAT}. "
+            "Use the version of diptych that wrote it, or a newer one."
+        )
+    if owner is not None and owner[1] and owner[1] != context:
+        raise ForeignStore(
+            f"{address.where} belongs to context {owner[1]!r}, this app is {context!r}. Give "
+            "each context a schema of its own (?schema=…), or a database."
+        )
 
 
 async def prepare_views(
@@ -184,17 +202,17 @@ async def migrate(connection: Connection, address: Address, sql: Statements) -> 
 
     Raises:
         ForeignStore: They are of a newer format.
+        StoreUnavailable: A right is missing to use them, or to create them.
     """
+    await refuse_without_rights(connection, address)
     owner = await look(connection, sql)
     found = 0 if owner is None else owner[0]
     if found > FORMAT:
-        raise ForeignStore(
-            f"{address.where} has store format {found}, this diptych writes {FORMAT}. "
-            "Use the version of diptych that wrote it, or a newer one."
-        )
+        refuse_another(owner, address, "")
     steps = migration(sql.schema, address.lock, found)
     if steps:
-        await connection.execute(steps)
+        await refuse_to_create(connection, address, found, FORMAT)
+        await connection.execute(steps, timeout=MIGRATING)
     return owner
 
 
@@ -274,7 +292,8 @@ async def _write_owner(
 ) -> None:
     await connection.fetch(
         f"INSERT INTO {sql.schema}.diptych_store (id, format, context, epoch, incarnation) "
-        "VALUES (1, $1::integer, $2::text, $3::text, $4::text)",
+        "VALUES (1, $1::integer, $2::text, $3::text, $4::text) ON CONFLICT (id) DO UPDATE SET "
+        "context = excluded.context, epoch = excluded.epoch, incarnation = excluded.incarnation",
         FORMAT,
         context,
         epoch,

@@ -107,6 +107,9 @@ CREATE TABLE {s}.diptych_pauses (
 
 INSERT INTO {s}.diptych_head (id, position, writes) VALUES (1, 0, 0);
 
+-- whose it is, the first app says that opens it.
+INSERT INTO {s}.diptych_store (id, format, context, epoch, incarnation) VALUES (1, 1, '', '', '');
+
 -- writes a group of commits that was judged already, in one trip: false, and nothing is written,
 -- if somebody has written since. "known" is what the writer knows of diptych_head.writes; null
 -- where it has the lock, and has looked. The lock is taken before the first look at a table: each
@@ -216,7 +219,7 @@ def migration(schema: str, lock: tuple[int, int], found: int) -> str:
     ]
     if not found and schema != "public":
         steps.insert(0, f"CREATE SCHEMA IF NOT EXISTS {schema}")
-    if found and steps:
+    if steps and FORMAT > 1:
         steps.append(
             f"UPDATE {schema}.diptych_store SET format = {FORMAT}, incarnation = replace("
             "incarnation, '/x' || xmin || '/', '/x' || pg_current_xact_id()::xid || '/')"
@@ -235,7 +238,7 @@ class Statements:
 
     def __init__(self, schema: str) -> None:
         s = self.schema = schema
-        events = f"SELECT {_EVENT} FROM {s}.diptych_events e"
+        events = self.select_events = f"SELECT {_EVENT} FROM {s}.diptych_events e"
         self.select_format = (
             f"SELECT format, context, epoch, incarnation = {_FOUND} FROM {s}.diptych_store"
         )

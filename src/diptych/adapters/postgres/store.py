@@ -26,8 +26,10 @@ from diptych.adapters.postgres.gather import Gather
 from diptych.adapters.postgres.group import InlineView
 from diptych.adapters.postgres.ledger import settled_of
 from diptych.adapters.postgres.news import StoreNews
+from diptych.adapters.postgres.pausing import pauses
 from diptych.adapters.postgres.pool import Pool
 from diptych.adapters.postgres.preparing import prepare_log, verify
+from diptych.adapters.postgres.presence import Attendance
 from diptych.adapters.postgres.reading import PageRequest, TaggedRequest
 from diptych.adapters.postgres.rows import RowRequest, RowTables
 from diptych.adapters.postgres.schema import statements
@@ -35,7 +37,9 @@ from diptych.adapters.postgres.writer import Writer
 from diptych.errors import NotOpen
 from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
 from diptych.log.names import Stamp
+from diptych.log.pauses import Pause
 from diptych.log.port import Batch, Page, StoredEvent, Unit
+from diptych.log.presence import ViewProgress
 from diptych.log.rows import Values
 from diptych.message import Position
 
@@ -208,6 +212,16 @@ class PostgresStore:
         async with self._opened.pool.lend() as connection:
             await create_missing(connection, self.address, tables)
 
+    async def pauses(self) -> Mapping[str, Pause]:
+        return await self._opened.pool.read(lambda connection: pauses(connection, self.sql.schema))
+
+    async def attend(self, views: Sequence[ViewProgress]) -> None:
+        attendance = self._opened.attendance
+        await self._opened.pool.read(lambda connection: attendance.attend(connection, views))
+
+    async def leave(self) -> None:
+        await self._opened.pool.read(self._opened.attendance.leave)
+
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Runs `work` in a transaction that has the store's lock (the tables of views)."""
         return await self._opened.transact(work)
@@ -254,6 +268,7 @@ class _Open:
         self._rows = rows
         self.writer = Writer(store.address, store.sql, rows, epoch=store.epoch, retention=retention)
         self.told: Callable[[Mapping[str, Position]], None] | None = None
+        self.attendance = Attendance(store.sql.schema)
         self.pool = Pool(
             store.address, lambda new: verify(new, store.address, store.sql, store.epoch)
         )

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import Guard, fault, refuse_foreign
 from diptych.adapters.sqlite.pausing import pauses
-from diptych.adapters.sqlite.presence import processes
+from diptych.adapters.sqlite.presence import now, processes
 from diptych.adapters.sqlite.reading import LONGEST, read_events
 from diptych.adapters.sqlite.store import WINDOW
 from diptych.errors import ForeignStore, StoreUnavailable
@@ -201,6 +201,7 @@ def _standing(connection: sqlite3.Connection) -> Standing:
     return Standing(
         context=context,
         epoch=epoch,
+        now=now(),
         head=head,
         head_time=None if row is None else row[0],
         checkpoints=checkpoints,
