@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from diptych.adapters.postgres import writer
+from diptych.adapters.postgres import preparing
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import connect
 
@@ -84,7 +84,7 @@ class Cut:
 
 @contextmanager
 def cutting(session: asyncpg.Connection[Any]) -> Iterator[Cuts]:
-    """Plans for every connection that a writer opens within.
+    """Plans for every connection that a writer, or a handler, opens within.
 
     Args:
         session: By which the server is told to end them.
@@ -94,8 +94,8 @@ def cutting(session: asyncpg.Connection[Any]) -> Iterator[Cuts]:
     async def cut(address: Address) -> Any:
         return Cut(await connect(address), cuts)
 
-    writer.connect = cut
+    preparing.connect = cut
     try:
         yield cuts
     finally:
-        writer.connect = connect
+        preparing.connect = connect
