@@ -58,8 +58,9 @@ class Durability:
         it."""
         asked = 0
         for connection in self._served:
-            if not connection.is_closed():
-                demand_synchronous(await _ask(connection))
+            found = await _ask(connection)
+            if found is not None:
+                demand_synchronous(found)
                 asked += 1
         if not asked:
             raise RuntimeError("no open connection to a server was found: durability is not proven")
@@ -99,12 +100,17 @@ def demand_synchronous(found: dict[str, str]) -> None:
         raise RuntimeError(f"a connection has {found}: no comparison")
 
 
-async def _ask(connection: Any) -> dict[str, str]:
+async def _ask(connection: Any) -> dict[str, str] | None:
+    """The settings of its session; None where it is closed, or is being closed."""
     import asyncpg
 
     for _ in range(500):  # it may be at work for a view
+        if connection.is_closed():
+            return None
         try:
             return {row[0]: row[1] for row in await connection.fetch(SYNCHRONOUS)}
+        except asyncpg.ConnectionDoesNotExistError:
+            return None
         except asyncpg.InterfaceError:
             await asyncio.sleep(0.01)
     raise RuntimeError("a connection is never idle: durability is not proven")

@@ -6,6 +6,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,14 +20,32 @@ LEAST = 0.8
 Series = Mapping[tuple[str, str], Mapping[int, Mapping[int, float]]]
 """By store and work, then events, then round."""
 
+
+@dataclass(frozen=True)
+class _Results:
+    """Of one run.
+
+    Attributes:
+        rates: Commands per second.
+        spent: Microseconds of the app's process for a command: it says more on a busy machine.
+    """
+
+    about: dict[str, Any]
+    rates: Series
+    spent: Series
+    fills: list[dict[str, Any]]
+    errors: list[str]
+
+
 _COLOURS = {"SQLite": "#2a7f62", "PostgreSQL": "#336791"}
 
 
 def write_growth(raw: Path) -> str:
     """Writes the plot beside the raw results; returns the section."""
-    about, series, fills = _read(raw)
+    results = _read(raw)
+    about = results.about
     picture = raw.with_suffix(".svg")
-    picture.write_text(_svg(_shares(series)))
+    picture.write_text(_svg(_shares(results.rates)))
     lines = [
         "## Throughput as the log grows\n\n",
         (
@@ -38,10 +57,14 @@ def write_growth(raw: Path) -> str:
             f"The ratio to {BASE:,d} events is taken within each of {about['settings']['rounds']} "
             f"rounds; it must be {LEAST} at least.\n\n"
         ),
-        "| Store | Work | Events | Ours | Ratio [min, max] | Verdict |\n|---|---|---|---|---|---|\n",
+        (
+            "| Store | Work | Events | Ours | CPU of the app | Ratio [min, max] | Verdict |\n"
+            "|---|---|---|---|---|---|---|\n"
+        ),
     ]
-    for (store, work), by_size in series.items():
-        for events, rounds in by_size.items():
+    for (store, work), by_size in results.rates.items():
+        for events, rounds in sorted(by_size.items()):
+            spent = f"{median(results.spent[store, work][events].values()):,.0f} us"
             rate = f"{median(rounds.values()):,.0f}/s"
             shares = [rounds[r] / by_size[BASE][r] for r in rounds if r in by_size.get(BASE, {})]
             told, ratio = "", ""
@@ -49,13 +72,16 @@ def write_growth(raw: Path) -> str:
                 middle = median(shares)
                 told = "reached" if middle >= LEAST else "**below**"
                 ratio = f"{middle:.2f} [{min(shares):.2f}, {max(shares):.2f}]"
-            lines.append(f"| {store} | {work} | {events:,d} | {rate} | {ratio} | {told} |\n")
+            lines.append(
+                f"| {store} | {work} | {events:,d} | {rate} | {spent} | {ratio} | {told} |\n"
+            )
     lines.append(f"\n![Throughput as the log grows](evidence/{picture.name})\n\n")
     lines += [
         f"- {fill['store']}: {fill['events']:,d} events with their outcomes, written by SQL in "
         f"{fill['seconds']:,.0f} s, take {fill['bytes'] / 2**20:,.0f} MiB\n"
-        for fill in fills
+        for fill in results.fills
     ]
+    lines += [f"- failed: {error}\n" for error in results.errors]
     return "".join([*lines, "\n"])
 
 
@@ -64,23 +90,26 @@ def newest(folder: Path) -> Path | None:
     return max(folder.glob("growth-*.jsonl"), default=None)
 
 
-def _read(raw: Path) -> tuple[dict[str, Any], Series, list[dict[str, Any]]]:
-    about: dict[str, Any] = {}
-    fills: list[dict[str, Any]] = []
-    found: dict[tuple[str, str], dict[int, dict[int, float]]] = defaultdict(
-        lambda: defaultdict(dict)
-    )
+def _read(raw: Path) -> _Results:
+    rates, spent = _series(), _series()
+    results = _Results({}, rates, spent, [], [])
     for text in raw.read_text().splitlines():
         line = json.loads(text)
-        match line["kind"]:
-            case "run":
-                about = line
-            case "fill":
-                fills.append(line)
-            case _:
-                key = line["store"], line["work"]
-                found[key][line["events"]][line["round"]] = line["value"]
-    return about, found, fills
+        if line["kind"] == "run":
+            results.about.update(line)
+        elif line["kind"] == "fill":
+            results.fills.append(line)
+        elif "error" in line:
+            results.errors.append(f"{line['store']}, {line['work']}: {line['error']}")
+        else:
+            key = line["store"], line["work"]
+            rates[key][line["events"]][line["round"]] = line["value"]
+            spent[key][line["events"]][line["round"]] = line["cpu_us"]
+    return results
+
+
+def _series() -> dict[tuple[str, str], dict[int, dict[int, float]]]:
+    return defaultdict(lambda: defaultdict(dict))
 
 
 def _shares(series: Series) -> dict[tuple[str, str], dict[int, float]]:

@@ -68,12 +68,13 @@ def blocking(settings: Settings) -> Measured:
             account.balance += amount
             session.execute(insert(Event).values(_event(id, amount)))
 
-    for n in range(ROWS):
+    rows = settings.size(ROWS, 10)
+    for n in range(rows):
         deposit(f"a{n}", 1)
     done = 0
     start = time.perf_counter()
     while time.perf_counter() - start < settings.seconds:
-        deposit(f"a{done % ROWS}", 1250)
+        deposit(f"a{done % rows}", 1250)
         done += 1
     took = time.perf_counter() - start
     durability.assert_full()
@@ -111,12 +112,13 @@ def transaction(settings: Settings) -> Measured:
                 account.balance += amount
                 await session.execute(insert(Event).values(_event(id, amount)))
 
-        for n in range(ROWS):
+        rows = settings.size(ROWS, 10)
+        for n in range(rows):
             await deposit(f"a{n}", 1)
         done = 0
         start = time.perf_counter()
         while time.perf_counter() - start < settings.seconds:
-            await deposit(f"a{done % ROWS}", 1250)
+            await deposit(f"a{done % rows}", 1250)
             done += 1
         took = time.perf_counter() - start
         if settings.postgres:

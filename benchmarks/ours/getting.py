@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from benchmarks.comparators.by_key import ROWS
 from benchmarks.measuring import Measure, Measured, Settings
-from benchmarks.ours.domain import Total, accounts, deposit, project
+from benchmarks.ours.domain import Total, accounts, project
+from benchmarks.ours.driving import drain
 from benchmarks.place import new_place
 from diptych import App, Query, View, Views
 
@@ -59,8 +60,7 @@ def get(*, dictionary: bool, alone: bool) -> Measure:
                 read=[view],
                 answer=[many, one],
             ) as bench:
-                for n in range(ROWS):
-                    await bench.execute(deposit(f"a{n}"))
+                await drain(bench, (f"a{n}" for n in range(ROWS)), 64)
                 await bench.settled()
                 expected = 1250 * (1 if alone else AT_ONCE)
                 done = 0

@@ -42,12 +42,13 @@ def handler(settings: Settings) -> Measured:
 
     async def main() -> float:
         async with App("bench", store=place.url, write=[model]) as bench:
-            for n in range(ROWS):
+            rows = settings.size(ROWS, 10)
+            for n in range(rows):
                 await bench.execute(Deposit(f"a{n}", 1))
             done = 0
             start = time.perf_counter()
             while time.perf_counter() - start < settings.seconds:
-                await bench.execute(Deposit(f"a{done % ROWS}", 1250))
+                await bench.execute(Deposit(f"a{done % rows}", 1250))
                 done += 1
             took = time.perf_counter() - start
             await place.assert_durable()
