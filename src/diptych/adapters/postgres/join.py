@@ -26,6 +26,7 @@ from diptych.adapters.postgres.group import InlineView, write_group
 from diptych.adapters.postgres.rows import RowTables
 from diptych.adapters.postgres.schema import LOCK_MS, Statements
 from diptych.adapters.postgres.statements import cause_of
+from diptych.adapters.postgres.turn import Turn
 from diptych.errors import ForeignStore, JoinFailed, StoreUnavailable, WouldBlock
 from diptych.log.commit import Appended, Commit, Committed
 
@@ -68,6 +69,7 @@ class Joiner:
         epoch: Of the store.
         loop: Of the app.
         rows: Tables that keep states.
+        turn: Of this process, to have the store's lock.
         inline: The views that are kept with the events, as of now.
         told: Called after the session has committed, in whatever thread it does.
     """
@@ -80,6 +82,7 @@ class Joiner:
         loop: asyncio.AbstractEventLoop,
         *,
         rows: RowTables,
+        turn: Turn,
         inline: Callable[[], Sequence[InlineView]],
         told: Callable[[], None],
     ) -> None:
@@ -88,6 +91,7 @@ class Joiner:
         self._epoch = epoch
         self._loop = loop
         self._rows = rows
+        self._turn = turn
         self._inline = inline
         self._told = told
 
@@ -172,12 +176,14 @@ class Joiner:
         """
         session.flush()
         connection = session.connection()
-        try:
-            answer = self._write(connection, commit)
-        except DBAPIError as error:
-            raise self._named(error) from error
-        if isinstance(answer, Appended):
-            event.listen(session, "after_commit", self._committed, once=True)
+        with self._turn.lent(session) as loan:
+            try:
+                answer = self._write(connection, commit)
+            except DBAPIError as error:
+                raise self._named(error) from error
+            if isinstance(answer, Appended):
+                loan.keep()
+                event.listen(session, "after_commit", self._committed, once=True)
         return answer
 
     def _write(self, connection: Connection, commit: Commit) -> Committed:
@@ -227,7 +233,7 @@ class Joiner:
         cause = cause_of(error)
         state = getattr(cause, "sqlstate", None)
         if state == _LOCK_NOT_AVAILABLE:
-            return fault(pg.LockNotAvailableError(), self._where)
+            return fault(pg.LockNotAvailableError(str(cause)), self._where)
         if error.connection_invalidated:
             return StoreUnavailable(
                 f"{self._where}: {cause}. Look whether the server runs there and can be reached; "

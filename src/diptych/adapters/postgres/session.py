@@ -92,7 +92,7 @@ class LaneSession:
     ) -> T:
         from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
-        from diptych.adapters.postgres.engine import cause_of
+        from diptych.adapters.postgres.statements import cause_of
 
         async with self._turn:
             lane = self._opened
@@ -118,7 +118,7 @@ class LaneSession:
 
 def _foreseen(lane: Lane, error: DBAPIError, statement: Any) -> Fault | None:
     """What diptych has words for; None where it is a matter of the statement itself."""
-    from diptych.adapters.postgres.engine import cause_of
+    from diptych.adapters.postgres.statements import cause_of
     from diptych.adapters.sql.intent import is_meant_to_write
 
     cause = cause_of(error)

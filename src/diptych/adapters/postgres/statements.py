@@ -13,7 +13,6 @@ from sqlalchemy.pool import StaticPool
 
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import Connection, is_fault, search_path
-from diptych.adapters.postgres.engine import cause_of
 from diptych.errors import BadResult
 
 
@@ -57,6 +56,14 @@ async def let_go(sql: AsyncConnection | None) -> None:
     if sql is not None:
         await sql.close()
         await sql.engine.dispose()
+
+
+def cause_of(error: DBAPIError) -> BaseException:
+    """The driver's own error behind one of SQLAlchemy's."""
+    orig = error.orig
+    if orig is None:
+        return error
+    return orig.__cause__ or orig
 
 
 class Executor:

@@ -33,6 +33,7 @@ from diptych.adapters.postgres.presence import Attendance
 from diptych.adapters.postgres.reading import PageRequest, TaggedRequest
 from diptych.adapters.postgres.rows import RowRequest, RowTables
 from diptych.adapters.postgres.schema import statements
+from diptych.adapters.postgres.turn import Turn
 from diptych.adapters.postgres.writer import Writer
 from diptych.errors import NotOpen
 from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
@@ -266,7 +267,15 @@ class _Open:
         self._waiting = waiting
         self._loop = asyncio.get_running_loop()
         self._rows = rows
-        self.writer = Writer(store.address, store.sql, rows, epoch=store.epoch, retention=retention)
+        self._turn = Turn(self._loop)
+        self.writer = Writer(
+            store.address,
+            store.sql,
+            rows,
+            self._turn,
+            epoch=store.epoch,
+            retention=retention,
+        )
         self.told: Callable[[Mapping[str, Position]], None] | None = None
         self.attendance = Attendance(store.sql.schema)
         self.pool = Pool(
@@ -297,6 +306,7 @@ class _Open:
                 self._address,
                 self._sql,
                 self._rows,
+                self._turn,
                 epoch=self._store.epoch,
                 waiting=self._waiting,
                 inline=lambda: self.writer.inline,
@@ -316,6 +326,7 @@ class _Open:
                 self._store.epoch,
                 self._loop,
                 rows=self._rows,
+                turn=self._turn,
                 inline=lambda: self.writer.inline,
                 told=self._nudge,
             )

@@ -41,6 +41,7 @@ from diptych.adapters.postgres.reading import read_stream
 from diptych.adapters.postgres.rows import RowTables
 from diptych.adapters.postgres.schema import LOCK_MS, Statements
 from diptych.adapters.postgres.statements import cause_of
+from diptych.adapters.postgres.turn import Turn
 from diptych.adapters.sql.ending import ending, refused_end, was_ended
 from diptych.adapters.worker import through
 from diptych.errors import (
@@ -70,6 +71,7 @@ class Lender:
     """Lends sessions, each on a connection of its own.
 
     Args:
+        turn: Of this process, to have the store's lock.
         epoch: Of the log that was opened.
         waiting: Units that may be under way, or wait for their turn.
         inline: The views that are kept with the events, as of now.
@@ -81,12 +83,14 @@ class Lender:
         address: Address,
         sql: Statements,
         rows: RowTables,
+        turn: Turn,
         *,
         epoch: str,
         waiting: int,
         inline: Callable[[], Sequence[InlineView]],
         told: Callable[[Judge], None],
     ) -> None:
+        self._turn = turn
         self._address = address
         self._sql = sql
         self._rows = rows
@@ -197,6 +201,10 @@ class Lender:
 
     async def commit(self, driver: Connection, commit: Commit) -> Committed:
         """Judges and writes one commit, and commits it with the statements before it."""
+        async with self._turn:
+            return await self._commit(driver, commit)
+
+    async def _commit(self, driver: Connection, commit: Commit) -> Committed:
         try:
             await driver.execute(take(self._address.lock))
             _, judge, (answer,) = await write_group(

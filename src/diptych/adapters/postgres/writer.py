@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from diptych.adapters.postgres.ledger import Remembered, Unknown
 from diptych.adapters.postgres.preparing import connect_to_log, rewound
 from diptych.adapters.postgres.rows import RowMoved, RowTables
 from diptych.adapters.postgres.schema import LOCK_MS, Statements
+from diptych.adapters.postgres.turn import Turn
 from diptych.errors import BadResult, CommitUnknown, ForeignStore, StoreFault
 from diptych.log.commit import Commit
 from diptych.message import Position
@@ -74,10 +75,12 @@ class Writer:
         address: Address,
         sql: Statements,
         rows: RowTables,
+        turn: Turn,
         *,
         epoch: str,
         retention: timedelta,
     ) -> None:
+        self._turn = turn
         self._address = address
         self._sql = sql
         self._rows = rows
@@ -203,9 +206,19 @@ class Writer:
     async def _write_under_lock(
         self, connection: Connection, commits: Sequence[Commit], group: str
     ) -> Answers:
+        async with AsyncExitStack() as turn:
+            return await self._write_in_turn(connection, commits, group, turn)
+
+    async def _write_in_turn(
+        self,
+        connection: Connection,
+        commits: Sequence[Commit],
+        group: str,
+        turn: AsyncExitStack,
+    ) -> Answers:
         remembered, self.remembered = self.remembered, None
         try:
-            await self._begin(connection, commits)
+            await self._begin(connection, commits, turn)
             ledger, judge, answers = await write_group(
                 connection,
                 self._sql,
@@ -250,12 +263,17 @@ class Writer:
             self._executor = Executor(self._address)
         await self._executor.execute(connection, statements)
 
-    async def _begin(self, connection: Connection, commits: Sequence[Commit]) -> None:
+    async def _begin(
+        self, connection: Connection, commits: Sequence[Commit], turn: AsyncExitStack
+    ) -> None:
+        """Rows first, then the turn, then the store's lock: nobody waits in a circle."""
         if not any(append.row is not None for commit in commits for append in commit.appends):
+            await turn.enter_async_context(self._turn)
             await connection.execute(begin(self._address.lock))
             return
         await connection.execute(f"{BEGIN}; SET LOCAL lock_timeout = {LOCK_MS}")
         await self._rows.hold(connection, commits)
+        await turn.enter_async_context(self._turn)
         await connection.execute(take(self._address.lock))
 
     def _took(self, remembered: Remembered, judge: Judge) -> None:
@@ -289,10 +307,11 @@ class Writer:
         while True:
             try:
                 connection = await self.connection()
-                await connection.execute(begin(self._address.lock))
-                await connection.execute(self._sql.fence)
-                rows = await connection.fetch(self._sql.select_written, self._id)
-                await connection.execute("COMMIT")
+                async with self._turn:
+                    await connection.execute(begin(self._address.lock))
+                    await connection.execute(self._sql.fence)
+                    rows = await connection.fetch(self._sql.select_written, self._id)
+                    await connection.execute("COMMIT")
                 return bool(rows) and rows[0][0] == group
             except (StoreFault, *ERRORS) as error:
                 if self._connection is not None:

@@ -19,7 +19,7 @@ from diptych.ops.prove import looking
 from diptych.ops.prove.disturbing import Disturbances
 from diptych.ops.prove.judging import judge
 from diptych.ops.prove.notes import last
-from diptych.ops.prove.plan import EVENTS, Plan, Task
+from diptych.ops.prove.plan import EVENTS, ROWS, Plan, Task
 from diptych.ops.prove.proof import Proof
 from diptych.ops.prove.server import Server, look
 from diptych.ops.prove.workload import build
@@ -42,7 +42,7 @@ async def prove(
     processes: int,
     readers: int,
     dry_run: bool = False,
-    paths: Sequence[str] = EVENTS,
+    paths: Sequence[str] = (*EVENTS, *ROWS),
 ) -> AsyncGenerator[Proof, None]:
     """How it goes, once a second, and at last what came out.
 
