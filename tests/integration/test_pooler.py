@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from diptych import App, Refused
 from diptych.adapters import news as polling
 from diptych.adapters.postgres.address import address
 from diptych.adapters.postgres.connection import connect, is_pooled
@@ -20,7 +18,8 @@ from diptych.errors import StoreUnavailable
 from diptych.log.port import Store
 from tests.contract.commits import CONTEXT, WAITING, append, everything, happened
 from tests.contract.store_contract import StoreContract
-from tests.integration.pots import Book, Put, nights, pots, refuse_old_states
+from tests.integration.pots import AllTotals, bank, refuse_old_states
+from tests.integration.test_processes import work
 from tests.servers.pgbouncer import PgBouncer
 
 ROOT = Path(__file__).parents[2]
@@ -158,25 +157,15 @@ async def test_a_value_that_the_driver_refuses_holds_no_connection(
         await store.close()
 
 
-async def test_apps_that_share_two_connections_decide_on_what_is_there(
-    pooler: PgBouncer, postgres: str
-) -> None:
-    def pots_and_nights() -> App:
-        return App("pots", store=pooler.dsn(postgres), wake_dsn=postgres, write=[pots, nights])
-
-    async def work(app: App, name: str, number: int) -> None:
-        receipt = await app.execute(Put("shared", 1), id=f"{name}-{number}")
-        assert await app.execute(Put("shared", 1), id=f"{name}-{number}") == receipt
-        with suppress(Refused):  # the beds of a night are taken
-            await app.execute(Book(f"{name}-{number}", (number // 4,)))
-
-    async with asyncio.timeout(60), pots_and_nights() as one, pots_and_nights() as two:
-        await asyncio.gather(
-            *(work(app, name, n) for n in range(30) for app, name in ((one, "x"), (two, "y")))
-        )
-        await refuse_old_states(one)
-        events = [recorded async for recorded in two.log.read(stream="pot:shared")]
-        assert len(events) == 60
+async def test_apps_of_three_processes_share_two_connections(pooled: str, postgres: str) -> None:
+    """Streams, a boundary, a view, answers that wait for it."""
+    async with asyncio.timeout(100), bank(pooled, wake_dsn=postgres) as app:
+        workers = [await work(pooled, name, 30) for name in ("x", "y")]
+        assert [await worker.wait() for worker in workers] == [0, 0]
+        head = await refuse_old_states(app)
+        (row,) = await app.ask(AllTotals(), after=head)
+        events = [recorded async for recorded in app.log.read(stream="pot:shared")]
+        assert (row.amount, row.events) == (60, 60) == (len(events), len(events))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -19,33 +18,36 @@ from diptych.adapters.postgres import listening
 from diptych.adapters.postgres.address import address
 from diptych.adapters.postgres.notifying import INTERVAL, channel_of, positions_of
 from diptych.adapters.postgres.store import PostgresStore
-from diptych.adapters.postgres.writer import Writer
 from diptych.log.commit import Appended
 from diptych.log.port import Wakes
 from tests.contract.commits import CONTEXT, append, command, happened, outcome
+from tests.contract.test_postgres_views import opened
+from tests.contract.view_rows import COUNTS, Count
 from tests.servers.databases import Databases, with_database
 
 NEVER = 3600.0
 ROOT = Path(__file__).parents[2]
 
 ANOTHER = """
-import asyncio, sys
+import asyncio, os, sys
 from diptych.adapters.postgres.address import address
 from diptych.adapters.postgres.store import PostgresStore
 from tests.contract.commits import CONTEXT, append, happened
 
-async def main(dsn, stream):
+async def main(dsn, dies):
     store = PostgresStore(address(dsn), waiting=10)
     await store.open(CONTEXT, [])
-    await happened(store, append(stream, None))
+    await happened(store, append("s:other", None))
+    if dies:
+        os._exit(0)
     await store.close()
 
 asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def another_process_appends(dsn: str, stream: str = "s:other") -> None:
-    words = [sys.executable, "-c", ANOTHER, dsn, stream]
+async def another_process_appends(dsn: str, *, dies: str = "") -> None:
+    words = [sys.executable, "-c", ANOTHER, dsn, dies]
     process = await asyncio.create_subprocess_exec(*words, cwd=ROOT)
     assert await process.wait() == 0
 
@@ -176,14 +178,10 @@ async def test_polls_find_what_nobody_lived_to_say(
     store: PostgresStore, outside: Outside, postgres: str
 ) -> None:
     await outside.one_listens()
-    there = address(postgres)
-    writer = Writer(there, store.sql, epoch=store.epoch, retention=timedelta(hours=1))
-    for after in range(3):
+    for after in range(2):
         waiting = asyncio.create_task(news(store, after))
-        (answer,) = await writer.write([append("s:1", after)])
-        assert isinstance(answer, Appended)
+        await another_process_appends(postgres, dies="at once")
         await waiting
-    await writer.close()
 
 
 @pytest.mark.usefixtures("no_polls")
@@ -202,6 +200,20 @@ async def test_a_checkpoint_that_another_process_moves_wakes(
         two.news.of(f"view{number}@1", ask).move(1)
     two.news.of("it's a \\ view@1", ask).move(7)
     await waiting
+
+
+@pytest.mark.usefixtures("no_polls")
+async def test_a_view_that_another_process_moves_wakes_who_waits_for_it(
+    postgres: str, outside: Outside
+) -> None:
+    async with AsyncExitStack() as stack:
+        one, two = [await opened(postgres, stack) for _ in range(2)]
+        while len(await outside.listeners()) < 2:
+            await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(one.wait(COUNTS, 3))
+        await asyncio.sleep(0)
+        assert await two.save(COUNTS, [Count("a", 1)], [], expected=0, position=3)
+        await waiting
 
 
 async def test_no_transaction_that_appends_notifies(store: PostgresStore, outside: Outside) -> None:
