@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -135,14 +136,21 @@ async def write(log: str, history: Sequence[Any]) -> list[Any]:
     ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+schemas = itertools.count()
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(
     history=histories,
     batch=st.integers(1, 12),
     cut=st.lists(st.integers(0, 60), max_size=3),
 )
 async def test_every_store_shows_what_the_folds_say(
-    history: list[Any], batch: int, cut: list[int]
+    postgres: str, history: list[Any], batch: int, cut: list[int]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         log = file_url(Path(folder) / "log.db")
@@ -150,7 +158,9 @@ async def test_every_store_shows_what_the_folds_say(
         before = runner.BATCH, projecting.STATEMENTS_OF
         runner.BATCH, projecting.STATEMENTS_OF = batch, max(1, batch // 2)
         try:
-            for place in (None, "memory://", "sqlite://", file_url(Path(folder) / "views.db")):
+            in_file = file_url(Path(folder) / "views.db")
+            there = f"{postgres}?schema=views_{next(schemas)}"
+            for place in (None, "memory://", "sqlite://", in_file, there):
                 for turns in cut:  # the app is left after so many turns of the loop
                     async with opened(log, place):
                         for _ in range(turns):
