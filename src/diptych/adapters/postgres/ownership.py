@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import Executes
 from diptych.adapters.postgres.schema import FORMAT, Statements
@@ -18,11 +21,10 @@ async def owner_of(connection: Executes, address: Address, sql: Statements) -> t
     ((there,),) = await connection.fetch(
         "SELECT to_regclass($1::text) IS NOT NULL", f"{sql.schema}.diptych_store"
     )
-    rows = (
-        await connection.fetch(f"SELECT format, context, epoch FROM {sql.schema}.diptych_store")
-        if there
-        else []
-    )
+    rows: Sequence[Sequence[Any]] = ()
+    if there:
+        select = f"SELECT format, context, epoch FROM {sql.schema}.diptych_store"
+        rows = await connection.fetch(select)
     if not rows or not rows[0][1]:
         raise StoreUnavailable(
             f"{address.where}: no app has opened it yet. Start the app once, or let "
