@@ -47,6 +47,7 @@ from diptych.adapters.worker import through
 from diptych.errors import (
     BadResult,
     CommitUnknown,
+    ForeignStore,
     Overloaded,
     StoreFault,
     StoreUnavailable,
@@ -261,7 +262,7 @@ class Lender:
                 finally:
                     await connection.close()
             except (StoreFault, *ERRORS) as error:
-                if time.monotonic() > until:
+                if time.monotonic() > until or isinstance(error, ForeignStore):
                     raise CommitUnknown(
                         f"{self._address.where}: {cause!r}, then {error} "
                         "Whether the command took effect is not known. Look at the server, then "
