@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -31,20 +32,34 @@ class Server:
         about: Its version and settings, and the file system of its data.
     """
 
-    def __init__(self, dsn: str, folder: Path | None) -> None:
+    def __init__(self, dsn: str, folder: Path | None, *, hasty: bool = False) -> None:
+        """Looks whether it waits for the disk.
+
+        Args:
+            folder: Of its data, where that is known.
+            hasty: Databases are left to go with the server: nothing is measured in earnest.
+        """
         self._dsn = dsn
+        self._hasty = hasty
         self.about = asyncio.run(_look(dsn, folder))
         self._databases = Databases(dsn, prepare=_nothing)
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """The DSN of one that is empty, and dropped afterwards; no checkpoint is under way."""
+        """The DSN of one that is empty, and gone afterwards.
+
+        Whatever would disturb a measurement, the checkpoint of a drop too, is over when it begins.
+        """
         dsn = self._databases.new()
         try:
-            asyncio.run(_checkpoint(self._dsn))
+            if not self._hasty:
+                asyncio.run(_execute(self._dsn, "CHECKPOINT"))
             yield dsn
         finally:
-            self._databases.drop(dsn)
+            if not self._hasty:
+                name = urlsplit(dsn).path[1:]
+                drop = f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'
+                asyncio.run(_execute(self._dsn, drop))
 
     def close(self) -> None:
         self._databases.close()
@@ -65,7 +80,7 @@ def server(given: str | None, *, smoke: bool) -> Iterator[Server]:
             found.close()
         return
     with Postgres(durable=True, settings=SETTINGS) as own:
-        found = Server(own.dsn(), own.data)
+        found = Server(own.dsn(), own.data, hasty=smoke)
         if found.about["file_system"] == "tmpfs" and not smoke:
             raise RuntimeError(f"{own.data} is in memory. Set TMPDIR to a folder on a disk.")
         try:
@@ -77,10 +92,10 @@ def server(given: str | None, *, smoke: bool) -> Iterator[Server]:
 async def _nothing(dsn: str) -> None: ...
 
 
-async def _checkpoint(dsn: str) -> None:
+async def _execute(dsn: str, sql: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.execute("CHECKPOINT")
+        await connection.execute(sql)
     finally:
         await connection.close()
 
