@@ -25,7 +25,7 @@ from diptych.adapters.postgres import preparing
 from diptych.errors import StoreUnavailable
 from diptych.ops.prove.checking import Violation, check_log, check_reader, longest_delay
 from diptych.ops.prove.plan import EVENTS, ROWS
-from diptych.ops.prove.proof import READER_STALL, WRITER_STALL, Proof
+from diptych.ops.prove.proof import READER_STALL, STARVED, WRITER_STALL, Proof
 from diptych.ops.prove.proving import prove
 from tests.faults.evidence import LONG, keep
 from tests.faults.planted_feed import Feed, Order
@@ -37,8 +37,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 SECONDS = 60.0 if LONG else 8.0
 
-SLACK = 1 if LONG else 10
-"""How many times as long as promised a stall may be: a short round runs where others work, too."""
+SLACK = 10
+"""How many times as long as promised a stall may be where others work on the same machine."""
 
 
 async def last_of(dsn: str, **more: Any) -> Proof:
@@ -100,12 +100,13 @@ def test_the_proof_was_one(proof: Proof) -> None:
     assert "open in database" in done
     assert "ended by the server" in done
     assert "held open" in done
-    assert proof.omitted == ()
+    assert [text for text in proof.omitted if "CPU" not in text] == []
 
 
 def test_nobody_stands_still(proof: Proof) -> None:
-    assert proof.reader_stall < READER_STALL * SLACK + proof.machine_stall
-    assert proof.writer_stall < WRITER_STALL * SLACK + proof.machine_stall
+    slack = SLACK if not LONG or proof.cpu_wait > STARVED else 1
+    assert proof.reader_stall < READER_STALL * slack + proof.machine_stall
+    assert proof.writer_stall < WRITER_STALL * slack + proof.machine_stall
 
 
 async def test_the_schema_is_gone_afterwards(database: str, proof: Proof) -> None:

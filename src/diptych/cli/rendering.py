@@ -16,7 +16,7 @@ from diptych.ops.envelope import shown
 from diptych.ops.findings import Finding
 from diptych.ops.migrating import Migration
 from diptych.ops.pausing import ViewPause
-from diptych.ops.prove.proof import READER_STALL, WRITER_STALL, Proof
+from diptych.ops.prove.proof import READER_STALL, STARVED, WRITER_STALL, Proof
 from diptych.ops.serve import Run
 from diptych.ops.status import Status
 from diptych.ops.tail import Tail
@@ -232,14 +232,19 @@ def _verdict(proof: Proof, about: str, console: Console) -> None:
         ("a reader", proof.reader_stall, READER_STALL),
         ("a writer", proof.writer_stall, WRITER_STALL),
     ):
-        style = STYLES["error"] if seconds > limit + proof.machine_stall else ""
+        judged = proof.cpu_wait <= STARVED
+        style = STYLES["error"] if judged and seconds > limit + proof.machine_stall else ""
         line(
             console,
             f"{what} stood still for ",
             (f"{seconds:.2f} s", style),
             f" at most (limit {limit:.0f} s)",
         )
-    line(console, f"this machine itself stood still for {proof.machine_stall:.2f} s at most")
+    line(
+        console,
+        f"this machine itself stood still for {proof.machine_stall:.2f} s at most; a writing "
+        f"process waited for a CPU for {proof.cpu_wait:.0%} of the time",
+    )
     console.print()
     _table(
         console,

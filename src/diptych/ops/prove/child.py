@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -20,6 +21,14 @@ def carry_out(work: Callable[[Task], Awaitable[None]]) -> None:
     """Does the task that comes through standard input."""
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
     asyncio.run(_beside(work, task))
+
+
+def cpu_wait() -> float:
+    """Seconds in which this process could have run and had no CPU; 0 where that is not told."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 async def _beside(work: Callable[[Task], Awaitable[None]], task: Task) -> None:

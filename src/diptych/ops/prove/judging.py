@@ -22,7 +22,15 @@ from diptych.ops.prove.checking import (
 )
 from diptych.ops.prove.disturbing import Disturbances
 from diptych.ops.prove.plan import EVENTS, ROWS, Plan
-from diptych.ops.prove.proof import READER_STALL, SHOWN, WRITER_STALL, Broken, Proof, Written
+from diptych.ops.prove.proof import (
+    READER_STALL,
+    SHOWN,
+    STARVED,
+    WRITER_STALL,
+    Broken,
+    Proof,
+    Written,
+)
 from diptych.ops.prove.server import Server
 
 
@@ -64,14 +72,13 @@ async def judge(begun: Proof, plan: Plan, server: Server, disturbances: Disturba
         default=(0.0, ""),
     )
     counted = Counter(violation.kind for violation in found)
-    refuted = (
-        bool(found)
-        or delay > READER_STALL + disturbances.lag
-        or wait > WRITER_STALL + disturbances.lag
+    cpu_wait = max(map(looking.cpu_wait, files.values()))
+    stalled = cpu_wait <= STARVED and (
+        delay > READER_STALL + disturbances.lag or wait > WRITER_STALL + disturbances.lag
     )
     return replace(
         begun,
-        state="refuted" if refuted else "proved",
+        state="refuted" if found or stalled else "proved",
         elapsed=plan.seconds,
         events=len(stored),
         written=tuple(written(path, [*calls, *held]) for path in plan.paths),
@@ -83,10 +90,11 @@ async def judge(begun: Proof, plan: Plan, server: Server, disturbances: Disturba
         reader_stall=round(delay, 3),
         writer_stall=round(wait, 3),
         machine_stall=round(disturbances.lag, 3),
+        cpu_wait=cpu_wait,
         slowest=tuple(text for text in (delayed, waited) if text),
         failures=_failures(files.values()),
         disturbances=_done(plan, disturbances, held),
-        omitted=_omitted(plan, disturbances),
+        omitted=_omitted(plan, disturbances, cpu_wait),
     )
 
 
@@ -123,7 +131,7 @@ def _done(plan: Plan, disturbances: Disturbances, held: Sequence[Call]) -> tuple
     return tuple(found)
 
 
-def _omitted(plan: Plan, disturbances: Disturbances) -> tuple[str, ...]:
+def _omitted(plan: Plan, disturbances: Disturbances, cpu_wait: float) -> tuple[str, ...]:
     found: list[str] = []
     if disturbances.elsewhere is None:
         found.append(
@@ -135,4 +143,9 @@ def _omitted(plan: Plan, disturbances: Disturbances) -> tuple[str, ...]:
         found.append("ending connections of writers: none was met, or this user may not")
     if missing := [path for path in (*EVENTS, *ROWS) if path not in plan.paths]:
         found.append(f"paths: {', '.join(missing)}")
+    if cpu_wait > STARVED:
+        found.append(
+            f"the judgement of stalls: a writing process waited for a CPU of this machine for "
+            f"{cpu_wait:.0%} of the time"
+        )
     return tuple(found)

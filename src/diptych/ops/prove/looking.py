@@ -67,6 +67,11 @@ def errors(file: Path) -> list[str]:
     return [line["error"] for line in read(file) if "error" in line]
 
 
+def cpu_wait(file: Path) -> float:
+    """For which share of the time a writing process waited for a CPU."""
+    return max((line["cpu_wait"] for line in read(file) if "cpu_wait" in line), default=0.0)
+
+
 def sightings(file: Path) -> list[Sighting]:
     """What a reader saw, in the order in which it saw it."""
     return [Sighting(*line) for line in read(file) if line.__class__ is list]

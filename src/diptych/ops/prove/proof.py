@@ -12,6 +12,10 @@ READER_STALL = 1.0
 WRITER_STALL = 2.0
 """Seconds after which a reader, or a writer, stands still."""
 
+STARVED = 0.3
+"""For which share of the time a writing process may have waited for a CPU; above that, stalls tell of
+this machine, not of the server, and are not judged."""
+
 SHOWN = 20
 """Of all violations, those that are told one by one."""
 
@@ -56,6 +60,7 @@ class Proof(Struct, frozen=True, kw_only=True):
         writer_stall: Seconds that a writer waited for an answer, at most.
         machine_stall: Seconds that this machine let a program wait that wanted to do nothing, at
             most: stalls are judged after that is taken off.
+        cpu_wait: For which share of the time the worst-off writing process waited for a CPU.
         slowest: Which event and which call those were.
         failures: What writers were told where a call failed, and how often.
         disturbances: What was done to it meanwhile.
@@ -81,6 +86,7 @@ class Proof(Struct, frozen=True, kw_only=True):
     reader_stall: float = 0.0
     writer_stall: float = 0.0
     machine_stall: float = 0.0
+    cpu_wait: float = 0.0
     slowest: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     disturbances: tuple[str, ...] = ()

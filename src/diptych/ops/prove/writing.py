@@ -23,7 +23,7 @@ from diptych.adapters.postgres.address import Address, address
 from diptych.app import App
 from diptych.errors import CommitUnknown, Refused, StoreFault
 from diptych.message import Receipt
-from diptych.ops.prove.child import carry_out
+from diptych.ops.prove.child import carry_out, cpu_wait
 from diptych.ops.prove.notes import Notes
 from diptych.ops.prove.plan import HELD, Plan, Task
 from diptych.ops.prove.stopping import Stop
@@ -239,10 +239,11 @@ async def work(task: Task) -> None:
             notes.say({"open": True})
             while not plan.go.exists():  # noqa: ASYNC110 another process makes it
                 await asyncio.sleep(0.01)
-            stop.began = time.monotonic()
+            stop.began, waited = time.monotonic(), cpu_wait()
             sessions = async_sessionmaker(engine, expire_on_commit=False)
             await Writers(task, notes, stop, app, sessions).run(stop.began)
-            notes.say({"done": True})
+            elapsed = time.monotonic() - stop.began
+            notes.say({"cpu_wait": round((cpu_wait() - waited) / elapsed, 3)})
     finally:
         await engine.dispose()
 
