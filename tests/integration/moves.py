@@ -33,7 +33,7 @@ def moved(event: Added | Removed, recorded: Recorded[Any]) -> Iterator[Any]:
     amount = event.amount if isinstance(event, Added) else -event.amount
     yield insert(moves).values(position=recorded.position, pot=event.pot, amount=amount)
     one = upsert(sizes).values(amount=amount, moves=1)
-    yield one.on_conflict_do_update(set_={"moves": sizes.c.moves + 1})
+    yield one.on_conflict_do_update(index_elements=["amount"], set_={"moves": sizes.c.moves + 1})
 
 
 ledger = Projection("ledger", moved, tables=metadata)
