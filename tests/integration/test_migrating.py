@@ -15,9 +15,11 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from diptych.adapters.opening import build_inspection, look_at_server
 from diptych.adapters.postgres import ownership, preparing, schema
 from diptych.adapters.postgres.address import address
 from diptych.errors import ForeignStore, Refused, StoreUnavailable
+from diptych.log.inspection import Wanted
 from diptych.ops.migrating import Migration, migrate
 from diptych.ops.target import Target
 from tests.integration.dumps import path_of
@@ -244,6 +246,36 @@ async def test_an_app_runs_as_a_user_who_may_only_read_and_write(
         async with bank(poor) as app:
             await app.execute(Put("a", 1))
     assert await tables(postgres) == before
+
+
+async def test_the_rights_of_the_how_to_are_enough_also_for_what_comes_later(
+    on_postgres: Target, postgres: str
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "postgresql.md").read_text()
+    granting = page.partition("```sql\n")[2].partition("```")[0].replace("TO shop", "TO ROLE")
+    await done(on_postgres)
+    async with role(postgres, granting) as poor:
+        (on_postgres.root / "bank_app.py").write_text(WITH_TABLES)
+        again = Target(None, on_postgres.root)
+        sys.modules.pop("bank_app", None)
+        await done(again)  # creates further tables
+        async with table_bank(poor, read=[totals, ranking]) as app:
+            receipt = await app.execute(Put("a", 1))
+            assert await app.ask(TotalOf("a"), after=receipt) is not None
+
+
+async def test_to_look_takes_no_more_than_select(on_postgres: Target, postgres: str) -> None:
+    await done(on_postgres)
+    select = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO ROLE"
+    async with role(postgres, select) as poor:
+        inspection = build_inspection(poor)
+        assert inspection is not None
+        assert (await inspection.standing()).context == "bank"
+        assert (await inspection.last(Wanted(), limit=1)).events == []
+        facts = await look_at_server(poor)
+        assert facts is not None
+        assert (facts.is_superuser, facts.may_create) == (False, False)
+        assert "INSERT, UPDATE, DELETE on diptych_events" in facts.missing
 
 
 async def test_the_sql_has_the_tables_of_views_projections_and_rows(
