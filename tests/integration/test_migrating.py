@@ -255,11 +255,15 @@ async def test_the_rights_of_the_how_to_are_enough_also_for_what_comes_later(
     granting = page.partition("```sql\n")[2].partition("```")[0].replace("TO shop", "TO ROLE")
     await done(on_postgres)
     async with role(postgres, granting) as poor:
-        (on_postgres.root / "bank_app.py").write_text(WITH_TABLES)
+        (on_postgres.root / "bank_app.py").write_text(
+            WITH_TABLES.replace("table_bank", "bank").replace(
+                "integration.tables", "integration.pots"
+            )
+        )
         again = Target(None, on_postgres.root)
         sys.modules.pop("bank_app", None)
         await done(again)  # creates further tables
-        async with table_bank(poor, read=[totals, ranking]) as app:
+        async with bank(poor, read=[totals, ranking]) as app:
             receipt = await app.execute(Put("a", 1))
             assert await app.ask(TotalOf("a"), after=receipt) is not None
 
