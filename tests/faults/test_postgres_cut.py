@@ -54,7 +54,7 @@ def cuts(session: asyncpg.Connection[Any]) -> Iterator[Cuts]:
         yield cuts
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "PATIENCE", 0.2)
     monkeypatch.setattr(unit, "PATIENCE", 0.2)
@@ -220,6 +220,7 @@ async def test_cut_twice_it_is_whole_or_nothing_and_never_told_wrongly(cutter: C
 
 
 @EACH
+@pytest.mark.usefixtures("impatient")
 async def test_cut_for_good_it_is_unknown_or_did_not_happen(cutter: Cutter) -> None:
     for after in (False, True):
         at = 1
