@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 import time
@@ -265,15 +266,17 @@ async def test_thousands_of_commits_send_few_notifications(
 
 async def test_nothing_is_left_of_a_closed_store(postgres: str, outside: Outside) -> None:
     before = asyncio.all_tasks()
-    for late in (False, True):
+    for moment in range(20):  # some while it connects, the last when it listens
         store = PostgresStore(address(postgres), waiting=10)
         await store.open(CONTEXT, [])
-        waiting = asyncio.create_task(store.wait_for_news(10))
-        if late:
-            await outside.one_listens()
+        waiting = asyncio.create_task(store.wait_for_news(30))
         await happened(store, append("s:1", None))
+        await asyncio.sleep(0.001 * moment)
+        if moment == 19:
+            await outside.one_listens()
         await store.close()
         await waiting
+        gc.collect()  # a connection that nobody has closed complains
         assert asyncio.all_tasks() == before
     while await outside.connected():
         await asyncio.sleep(0.005)

@@ -56,6 +56,8 @@ class Listener:
         self._hears = False
         self._warned = False
         self._task: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[Listens] | None = None
+        self._connection: Listens | None = None
 
     def start(self) -> None:
         """In the background: nothing but latency depends on it."""
@@ -64,21 +66,24 @@ class Listener:
     async def close(self) -> None:
         """Lets go of the connection."""
         if self._task is not None:
+            if self._connecting is not None and not self._connecting.done():
+                # asyncpg complains of an attempt that is cut off
+                await asyncio.wait([self._connecting], timeout=PATIENCE)
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        await self._let_go()
 
     async def _run(self) -> None:
         pause = SOONEST
         while True:
             try:
-                connection = cast(Listens, await connect(self._address))
+                self._connecting = asyncio.create_task(self._connect())
                 try:
-                    await self._listen(connection)
+                    await self._listen(await self._connecting)
                 finally:
-                    with suppress(*ERRORS):
-                        await connection.close(timeout=PATIENCE)
+                    await self._let_go()
             except Exception as error:
                 self._warn(f"nobody can be heard ({error!s:.200})", "Look whether it runs")
             if self._hears:
@@ -86,6 +91,16 @@ class Listener:
             self._changed()
             await asyncio.sleep(pause)
             pause = min(pause * 2, LATEST)
+
+    async def _connect(self) -> Listens:
+        self._connection = cast(Listens, await connect(self._address))
+        return self._connection
+
+    async def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*ERRORS):
+                await connection.close(timeout=PATIENCE)
 
     async def _listen(self, connection: Listens) -> None:
         """Returns, or raises, when the connection is lost."""
