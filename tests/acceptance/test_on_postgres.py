@@ -71,7 +71,7 @@ def test_real_bookings_come_out_as_the_oracle_says_and_again_without_a_change(
     postgres: str,
 ) -> None:
     for _ in range(2):
-        done = reservation("replay", "--limit", "1500", "--store", postgres)
+        done = reservation("replay", "--limit", "500", "--store", postgres)
         assert done.returncode == 0, done.stdout + done.stderr
     assert "Nothing is new" in done.stdout
 
