@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from diptych import App, Handlers, Refused, View
-from diptych.adapters.postgres import unit, writer
+from diptych.adapters.postgres import finding_out, unit
 from diptych.adapters.postgres.writer import Writer
 from diptych.log.commit import Commit
 from tests.faults.cutting import Cuts, cutting
@@ -56,8 +56,7 @@ def cuts(session: asyncpg.Connection[Any]) -> Iterator[Cuts]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "PATIENCE", 0.2)
-    monkeypatch.setattr(unit, "PATIENCE", 0.2)
+    monkeypatch.setattr(finding_out, "PATIENCE", 0.2)
 
 
 class Base(DeclarativeBase): ...

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from diptych import App
-from diptych.adapters.postgres import pool, schema, writer
+from diptych.adapters.postgres import finding_out, pool, schema
 from diptych.errors import CommitUnknown, StoreUnavailable
 from tests.faults.ledger import Book, app
 from tests.faults.postgres_tables import fetch
@@ -150,7 +150,7 @@ async def test_a_network_that_stays_dead_leaves_it_unknown(
     opened: App, network: Proxy, writes: Meets, postgres: str, arrives: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(writer, "PATIENCE", 0.5)
+    monkeypatch.setattr(finding_out, "PATIENCE", 0.5)
     if arrives:
         network.swallow = Once(writes)
     else:

@@ -129,7 +129,6 @@ def build_store(
             address(url),
             waiting=waiting,
             retention=retention,
-            own=own,
             wake=address(wake_dsn) if wake_dsn else None,
         )
         return there, ViewsBesideLogThere(there) if reads else None

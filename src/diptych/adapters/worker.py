@@ -158,6 +158,14 @@ class Gather(Generic[Q, A]):
         worker.begin(lambda: many(requests), done)
 
 
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Of this thread; None where none runs."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 async def through(future: asyncio.Future[T]) -> T:
     """The result, waited for also while the caller is cancelled: it must not go on before."""
     cancelled: asyncio.CancelledError | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast
 
@@ -62,15 +63,41 @@ async def connect(address: Address) -> Connection:
         WiringError: The URL asks for what there is not.
         StoreFault: What stands in the way, with the remedy.
     """
+    return (await meet(address))[0]
+
+
+async def meet(address: Address) -> tuple[Connection, Address]:
+    """The same, and the address with what was seen of a pooler, so that it need not be looked for
+    again."""
     connection = await _connect(address)
     try:
-        if address.chosen or not await is_pooled(connection):
-            return connection
+        if address.chosen:
+            return connection, address
+        if not await is_pooled(connection):
+            return connection, replace(address, chosen=True)
         await connection.close()
     except ERRORS as error:
         connection.terminate()
         raise fault(error, address.where) from error
-    return await _connect(replace(address, statement_cache=0))
+    pooled = replace(address, statement_cache=0, chosen=True)
+    return await _connect(pooled), pooled
+
+
+@asynccontextmanager
+async def visit(address: Address, begin: str) -> AsyncGenerator[Connection, None]:
+    """A transaction on a connection that is closed afterwards; what was not committed is undone.
+
+    Raises:
+        StoreFault: What stands in the way.
+    """
+    connection = await connect(address)
+    try:
+        await connection.execute(begin)
+        yield connection
+    except ERRORS as error:
+        raise fault(error, address.where) from error
+    finally:
+        await connection.close()
 
 
 async def _connect(address: Address) -> Connection:
@@ -121,14 +148,6 @@ async def is_pooled(connection: Connection) -> bool:
     whose statement is to be cancelled."""
     asked = f"SELECT 1 WHERE pg_backend_pid() = {connection.get_server_pid()}"
     return await connection.execute(asked) == "SELECT 0"
-
-
-async def settled(address: Address, connection: Connection) -> Address:
-    """The same, with what is seen of a pooler where the URL leaves that open."""
-    if address.chosen:
-        return address
-    kept = 0 if await is_pooled(connection) else address.statement_cache
-    return replace(address, statement_cache=kept, chosen=True)
 
 
 ERRORS = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError, TimeoutError)
@@ -249,6 +268,19 @@ def take(lock: tuple[int, int]) -> str:
 def begin(lock: tuple[int, int]) -> str:
     """Begins a transaction and takes the store's lock in it."""
     return f"{BEGIN}; {take(lock)}"
+
+
+@asynccontextmanager
+async def under_lock(connection: Connection, address: Address) -> AsyncGenerator[None, None]:
+    """A transaction that has the store's lock; committed, or undone where something is raised."""
+    await connection.execute(begin(address.lock))
+    try:
+        yield
+        await connection.execute("COMMIT")
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
 
 
 def search_path(address: Address) -> str:

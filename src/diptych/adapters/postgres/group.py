@@ -125,6 +125,11 @@ class ExecutesStatements(Protocol):
     async def __call__(self, statements: Sequence[Any]) -> None: ...
 
 
+async def no_statements(statements: Sequence[Any]) -> None:
+    """Where a session executes its own."""
+    assert not statements
+
+
 async def write_group(
     connection: Executes,
     sql: Statements,
@@ -132,7 +137,7 @@ async def write_group(
     *,
     rows: RowTables,
     inline: Sequence[InlineView],
-    execute: ExecutesStatements,
+    execute: ExecutesStatements = no_statements,
     writer: str | None = None,
     group: str | None = None,
 ) -> tuple[Read, Judge, list[Committed | BaseException]]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from diptych.adapters.postgres.address import Address
-from diptych.adapters.postgres.connection import ERRORS, Connection, connect, fault
+from diptych.adapters.postgres.connection import Connection, visit
 from diptych.adapters.postgres.ownership import owner_of
 from diptych.adapters.postgres.pausing import pauses
 from diptych.adapters.postgres.presence import now, processes
@@ -46,15 +46,9 @@ class PostgresInspection:
         Raises:
             StoreFault: It cannot be read.
         """
-        connection = await connect(self._address)
-        try:
-            await connection.execute(SNAPSHOT)
+        async with visit(self._address, SNAPSHOT) as connection:
             owner = await owner_of(connection, self._address, self._sql)
             return await work(connection, owner)
-        except ERRORS as error:
-            raise fault(error, self._address.where) from error
-        finally:
-            await connection.close()
 
     async def _standing(self, connection: Connection, owner: tuple[str, str]) -> Standing:
         s = self._sql.schema

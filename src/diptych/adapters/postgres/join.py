@@ -27,6 +27,7 @@ from diptych.adapters.postgres.rows import RowTables
 from diptych.adapters.postgres.schema import LOCK_MS, Statements
 from diptych.adapters.postgres.statements import cause_of
 from diptych.adapters.postgres.turn import Turn
+from diptych.adapters.worker import running_loop
 from diptych.errors import ForeignStore, JoinFailed, StoreUnavailable, WouldBlock
 from diptych.log.commit import Appended, Commit, Committed
 
@@ -104,7 +105,7 @@ class Joiner:
 
     def begin_now(self, session: Session, ready: Ready) -> None:
         """See `diptych.log.port.Joins`."""
-        if _running_loop() is self._loop:
+        if running_loop() is self._loop:
             raise WouldBlock("join")  # it would wait for its own turn
         asyncio.run_coroutine_threadsafe(_await(ready), self._loop).result()
         self._check(session)
@@ -216,7 +217,6 @@ class Joiner:
             [commit],
             rows=self._rows,
             inline=self._inline(),
-            execute=_nothing,
         )
         if isinstance(answer, BaseException):
             raise answer
@@ -246,10 +246,6 @@ async def _await(ready: Ready) -> None:
     await ready()
 
 
-async def _nothing(statements: Sequence[Any]) -> None:
-    assert not statements  # a session executes its own
-
-
 def _has_begun(connection: Connection) -> bool:
     """Whether a transaction has begun, which only the driver knows."""
     driver: Any = connection.connection.driver_connection
@@ -257,10 +253,3 @@ def _has_begun(connection: Connection) -> bool:
         status: int = driver.info.transaction_status
         return status != 0  # IDLE
     return bool(driver.is_in_transaction())
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -9,7 +9,7 @@ from asyncpg import exceptions as pg
 from msgspec import Struct
 
 from diptych.adapters.postgres.address import Address
-from diptych.adapters.postgres.connection import ERRORS, connect, fault
+from diptych.adapters.postgres.connection import visit
 from diptych.adapters.postgres.preparing import look, refuse_another
 from diptych.adapters.postgres.reading import SNAPSHOT
 from diptych.adapters.postgres.schema import migration, statements
@@ -42,22 +42,16 @@ async def look_for(address: Address, context: str, tables: Iterable[str]) -> Lac
         StoreFault: It cannot be read.
     """
     try:
-        connection = await connect(address)
+        async with visit(address, SNAPSHOT) as connection:
+            owner = await look(connection, statements(address.schema))
+            missing = await connection.fetch(
+                "SELECT name FROM unnest($1::text[]) AS n (name) WHERE to_regclass(name) IS NULL",
+                list(tables),
+            )
     except StoreUnavailable as error:
         if isinstance(error.__cause__, pg.InvalidCatalogNameError):
             return Lacking(0, frozenset(tables))
         raise
-    try:
-        await connection.execute(SNAPSHOT)
-        owner = await look(connection, statements(address.schema))
-        missing = await connection.fetch(
-            "SELECT name FROM unnest($1::text[]) AS n (name) WHERE to_regclass(name) IS NULL",
-            list(tables),
-        )
-    except ERRORS as error:
-        raise fault(error, address.where) from error
-    finally:
-        await connection.close()
     refuse_another(owner, address, context)
     return Lacking(0 if owner is None else owner[0], frozenset(row[0] for row in missing))
 

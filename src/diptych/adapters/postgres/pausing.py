@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from diptych.adapters.postgres.address import Address
-from diptych.adapters.postgres.connection import ERRORS, Executes, connect, fault
+from diptych.adapters.postgres.connection import BEGIN, Executes, visit
 from diptych.adapters.postgres.ownership import owner_of
 from diptych.adapters.postgres.presence import now
 from diptych.adapters.postgres.schema import statements
@@ -64,9 +64,7 @@ class PostgresPausing:
 
     async def _write(self, context: str, work: Callable[[Executes], Awaitable[T]]) -> T:
         address = self._address
-        connection = await connect(address)
-        try:
-            await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+        async with visit(address, BEGIN) as connection:
             owner, _ = await owner_of(connection, address, statements(address.schema))
             if owner != context:
                 raise ForeignStore(
@@ -75,8 +73,4 @@ class PostgresPausing:
                 )
             result = await work(connection)
             await connection.execute("COMMIT")
-        except ERRORS as error:
-            raise fault(error, address.where) from error
-        finally:
-            await connection.close()  # what was not committed is rolled back
-        return result
+            return result

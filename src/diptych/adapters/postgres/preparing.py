@@ -16,9 +16,9 @@ from diptych.adapters.postgres.connection import (
     OLDEST,
     Connection,
     Executes,
-    begin,
     connect,
     fault,
+    under_lock,
 )
 from diptych.adapters.postgres.rights import refuse_to_create, refuse_without_rights
 from diptych.adapters.postgres.schema import FORMAT, INCARNATION, Statements, migration
@@ -75,8 +75,7 @@ async def prepare_log(
         SchemaChanged: The code cannot read what it holds.
     """
     await refuse_server(connection, address)
-    await connection.execute(begin(address.lock))
-    try:
+    async with under_lock(connection, address):
         owner = await migrate(connection, address, sql)
         refuse_another(owner, address, context)
         epoch = await own(connection, address, sql, owner, context)
@@ -95,11 +94,6 @@ async def prepare_log(
             )
         }
         await remember(connection, sql, compare(stored, stamps, used.__contains__))
-        await connection.execute("COMMIT")
-    except BaseException:
-        if not connection.is_closed():
-            await connection.execute("ROLLBACK")
-        raise
     return epoch
 
 
@@ -135,8 +129,7 @@ async def prepare_views(
         SchemaChanged: A view's fields changed, but not its version.
     """
     await refuse_server(connection, address)
-    await connection.execute(begin(address.lock))
-    try:
+    async with under_lock(connection, address):
         owner = await migrate(connection, address, sql)
         if owner is None or not owner[1]:
             await _write_owner(connection, sql, origin.context, origin.epoch, "")
@@ -156,11 +149,6 @@ async def prepare_views(
                     "or the database): its views fill anew."
                 )
         await remember(connection, sql, compare(stored, stamps, lambda _: False))
-        await connection.execute("COMMIT")
-    except BaseException:
-        if not connection.is_closed():
-            await connection.execute("ROLLBACK")
-        raise
     return origin.epoch
 
 

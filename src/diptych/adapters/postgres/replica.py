@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 from diptych.adapters.news import News
 from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.beginning import stand
-from diptych.adapters.postgres.connection import ERRORS, Connection, connect, fault, settled
+from diptych.adapters.postgres.connection import ERRORS, Connection, meet
 from diptych.adapters.postgres.pool import Pool
 from diptych.adapters.postgres.preparing import look
 from diptych.adapters.postgres.schema import statements
@@ -41,14 +41,9 @@ class ReadDatabase:
 
     async def open(self) -> None:
         """Opens the first connection."""
-        connection = await connect(self.address)
-        try:
-            self.address = await settled(self.address, connection)
-        except ERRORS as error:
-            raise fault(error, self.address.where) from error
-        finally:
-            with suppress(*ERRORS):
-                await connection.close(timeout=2)
+        connection, self.address = await meet(self.address)
+        with suppress(*ERRORS):
+            await connection.close(timeout=2)
         self._pool = Pool(self.address)
         await self._pool.open()
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from diptych.adapters.postgres.address import Address
-from diptych.adapters.postgres.connection import ERRORS, connect, fault
+from diptych.adapters.postgres.connection import visit
 from diptych.adapters.postgres.presence import now
 from diptych.adapters.postgres.reading import SNAPSHOT
 from diptych.adapters.postgres.rights import grants, missing_rights
@@ -98,17 +98,11 @@ async def look_at_server(address: Address) -> Server:
     Raises:
         StoreFault: It cannot be reached.
     """
-    connection = await connect(address)
-    try:
-        await connection.execute(SNAPSHOT)
+    async with visit(address, SNAPSHOT) as connection:
         (about,) = await connection.fetch(_ABOUT, address.schema)
         oldest = await connection.fetch(_OLDEST)
         holder = await connection.fetch(_HOLDER, *(number % 2**32 for number in address.lock))
         missing = await missing_rights(connection, address.schema)
-    except ERRORS as error:
-        raise fault(error, address.where) from error
-    finally:
-        await connection.close()
     return Server(
         version=about[0],
         is_replica=about[1],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from functools import partial
@@ -17,10 +17,9 @@ from diptych.adapters.postgres.address import Address
 from diptych.adapters.postgres.connection import (
     ERRORS,
     Connection,
-    begin,
-    connect,
     fault,
-    settled,
+    meet,
+    under_lock,
 )
 from diptych.adapters.postgres.gather import Gather
 from diptych.adapters.postgres.group import InlineView
@@ -35,6 +34,7 @@ from diptych.adapters.postgres.rows import RowRequest, RowTables
 from diptych.adapters.postgres.schema import statements
 from diptych.adapters.postgres.turn import Turn
 from diptych.adapters.postgres.writer import Writer
+from diptych.adapters.sql.lending import is_async_session
 from diptych.errors import NotOpen
 from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
 from diptych.log.names import Stamp
@@ -60,7 +60,6 @@ class PostgresStore:
     Args:
         waiting: Commits that may wait.
         retention: For how long outcomes are kept at least.
-        own: Tables that the app has named.
         wake: Of the same server, where a pooler stands in front of `address`.
     """
 
@@ -70,14 +69,12 @@ class PostgresStore:
         *,
         waiting: int,
         retention: timedelta = timedelta(hours=24),
-        own: Collection[str] = (),
         wake: Address | None = None,
     ) -> None:
         self.address = address
         self.sql = statements(address.schema)
         self._waiting = waiting
         self._retention = retention
-        self._own = own
         self._wake = wake
         self._epoch = ""
         self._mapped: dict[type, MappedRow] = {}
@@ -109,9 +106,8 @@ class PostgresStore:
 
     async def _begin(self, prepare: Callable[[Connection], Awaitable[str]]) -> None:
         self._rows = RowTables(self.address.schema)
-        connection = await connect(self.address)
+        connection, self.address = await meet(self.address)
         try:
-            self.address = await settled(self.address, connection)
             self._epoch = await prepare(connection)
         except ERRORS as error:
             raise fault(error, self.address.where) from error
@@ -185,10 +181,7 @@ class PostgresStore:
         await verify(connection, self.address, self.sql, self._epoch)
 
     def lends(self, session: type) -> bool:
-        return any(
-            base.__name__ == "AsyncSession" and base.__module__.startswith("sqlalchemy.ext.asyncio")
-            for base in session.__mro__
-        )
+        return is_async_session(session)
 
     def unit(
         self, session: type, *, tenant: str, stream: str, id: str | None
@@ -387,17 +380,10 @@ class _Open:
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async with self.pool.lend() as connection:
             try:
-                await connection.execute(begin(self._address.lock))
-                try:
-                    result = await work(connection)
-                    await connection.execute("COMMIT")
-                except BaseException:
-                    if not connection.is_closed():
-                        await connection.execute("ROLLBACK")
-                    raise
+                async with under_lock(connection, self._address):
+                    return await work(connection)
             except ERRORS as error:
                 raise fault(error, self._address.where) from error
-        return result
 
     async def close(self) -> None:
         if self._lender is not None:

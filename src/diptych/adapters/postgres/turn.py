@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from diptych.adapters.postgres.connection import IDLE_MS
+from diptych.adapters.worker import running_loop
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -58,7 +59,7 @@ class Turn:
         if loan is not None and not loan.over:
             yield loan  # joined once more in the same transaction
             return
-        if _running_loop() is self._loop:
+        if running_loop() is self._loop:
             await_only(self._lock.acquire())
         else:
             asyncio.run_coroutine_threadsafe(self._lock.acquire(), self._loop).result()
@@ -103,10 +104,3 @@ class Loan:
             self.over = True
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._lock.release)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

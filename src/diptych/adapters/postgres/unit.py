@@ -8,7 +8,6 @@ writes; for rows that several streams share, a handler takes locks of its own.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -34,6 +33,7 @@ from diptych.adapters.postgres.connection import (
     take,
 )
 from diptych.adapters.postgres.engine import open_engine
+from diptych.adapters.postgres.finding_out import found_out
 from diptych.adapters.postgres.group import InlineView, write_group
 from diptych.adapters.postgres.ledger import settled_of
 from diptych.adapters.postgres.preparing import connect_to_log
@@ -46,10 +46,7 @@ from diptych.adapters.sql.ending import ending, refused_end, was_ended
 from diptych.adapters.worker import through
 from diptych.errors import (
     BadResult,
-    CommitUnknown,
-    ForeignStore,
     Overloaded,
-    StoreFault,
     StoreUnavailable,
 )
 from diptych.log.commit import Appended, Commit, Committed, Settled
@@ -61,9 +58,6 @@ UNITS = 8
 
 UNIT_IDLE_MS = 60_000
 """Milliseconds that one may wait for its client: one that has died silently gives its rows back."""
-
-PATIENCE = 10.0
-"""Seconds in which it is found out what became of one whose connection was lost at its commit."""
 
 _LENT = "diptych"
 
@@ -214,7 +208,6 @@ class Lender:
                 [commit],
                 rows=self._rows,
                 inline=self._inline(),
-                execute=_nothing,
             )
         except ERRORS as error:
             raise self.meaning(error) from error
@@ -242,34 +235,22 @@ class Lender:
     async def _look_up(self, commit: Commit, cause: BaseException) -> Settled | None:
         """What is there of a command whose connection was lost at its commit.
 
-        The lock comes first: whoever commits has it until that is visible.
-
         Raises:
             CommitUnknown: The server cannot be asked.
         """
         assert commit.cause is not None
-        until = time.monotonic() + PATIENCE
-        pause = 0.05
-        while True:
+        id = commit.cause.id
+
+        async def ask() -> Settled | None:
+            connection = await self._connect()
             try:
-                connection = await self._connect()
-                try:
-                    await connection.execute(begin(self._address.lock))
-                    rows = await connection.fetch(
-                        self._sql.select_outcomes, [commit.tenant], [commit.cause.id]
-                    )
-                    return settled_of(rows[0]) if rows else None
-                finally:
-                    await connection.close()
-            except (StoreFault, *ERRORS) as error:
-                if time.monotonic() > until or isinstance(error, ForeignStore):
-                    raise CommitUnknown(
-                        f"{self._address.where}: {cause!r}, then {error} "
-                        "Whether the command took effect is not known. Look at the server, then "
-                        "send it again with the same id: it happens once."
-                    ) from cause
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
+                await connection.execute(begin(self._address.lock))
+                rows = await connection.fetch(self._sql.select_outcomes, [commit.tenant], [id])
+                return settled_of(rows[0]) if rows else None
+            finally:
+                await connection.close()
+
+        return await found_out(ask, where=self._address.where, cause=cause)
 
     def _named(self, error: DBAPIError) -> Exception:
         """What an error of a user's statement means beyond itself."""
@@ -420,10 +401,6 @@ async def _drop(connection: AsyncConnection) -> None:
         await connection.invalidate()
     with suppress(Exception):
         await connection.close()
-
-
-async def _nothing(statements: Sequence[Any]) -> None:
-    assert not statements  # a handler executes its own
 
 
 def _went_on() -> BadResult:

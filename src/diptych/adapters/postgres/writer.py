@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -27,21 +26,19 @@ from diptych.adapters.postgres.connection import (
     is_lost,
     take,
 )
+from diptych.adapters.postgres.finding_out import found_out
 from diptych.adapters.postgres.group import InlineView, write_group, written
 from diptych.adapters.postgres.ledger import Remembered, Unknown
 from diptych.adapters.postgres.preparing import connect_to_log, rewound
 from diptych.adapters.postgres.rows import RowMoved, RowTables
 from diptych.adapters.postgres.schema import LOCK_MS, Statements
 from diptych.adapters.postgres.turn import Turn
-from diptych.errors import BadResult, CommitUnknown, ForeignStore, StoreFault
+from diptych.errors import BadResult, StoreFault
 from diptych.log.commit import Commit
 from diptych.message import Position
 
 if TYPE_CHECKING:
     from diptych.adapters.postgres.statements import Executor
-
-PATIENCE = 10.0
-"""Seconds in which it is found out what became of a group whose connection was lost."""
 
 SWEEP = 512
 """Commits between two sweeps of old outcomes, and how many outcomes one sweep looks at."""
@@ -296,15 +293,13 @@ class Writer:
     async def _happened(self, group: str, cause: BaseException) -> bool:
         """Whether a group was committed whose connection was lost.
 
-        The lock comes first: whoever commits has it until that is visible. And what is still on its
-        way finds that somebody has written, and writes nothing.
+        What is still on its way finds that somebody has written, and writes nothing.
 
         Raises:
             CommitUnknown: The server cannot be asked.
         """
-        until = time.monotonic() + PATIENCE
-        pause = 0.05
-        while True:
+
+        async def ask() -> bool:
             try:
                 connection = await self.connection()
                 async with self._turn:
@@ -312,18 +307,13 @@ class Writer:
                     await connection.execute(self._sql.fence)
                     rows = await connection.fetch(self._sql.select_written, self._id)
                     await connection.execute("COMMIT")
-                return bool(rows) and rows[0][0] == group
-            except (StoreFault, *ERRORS) as error:
+            except (StoreFault, *ERRORS):
                 if self._connection is not None:
                     self._connection.terminate()
-                if time.monotonic() > until or isinstance(error, ForeignStore):
-                    raise CommitUnknown(
-                        f"{self._address.where}: {cause!r}, then {error} "
-                        "Whether the command took effect is not known. Look at the server, then "
-                        "send it again with the same id: it happens once."
-                    ) from cause
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
+                raise
+            return bool(rows) and rows[0][0] == group
+
+        return await found_out(ask, where=self._address.where, cause=cause)
 
     async def _sweep(self, commits: int) -> None:
         """Now and then, forgets some outcomes that are older than the retention."""

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import DECIMAL, by_value, fault, is_locked
 from diptych.adapters.sqlite.group import InlineView, write_group
+from diptych.adapters.worker import running_loop
 from diptych.errors import ForeignStore, JoinFailed, WouldBlock
 from diptych.log.commit import Commit, Committed
 
@@ -85,7 +86,7 @@ class Joiner:
         """See `diptych.log.port.Joins`."""
         if self._has_lock(session):
             return
-        if _running_loop() is self._loop:
+        if running_loop() is self._loop:
             raise WouldBlock("join")  # it would wait for its own turn
         has_turn: Future[None] = Future()
         holding = asyncio.run_coroutine_threadsafe(self._hold_turn(has_turn, ready), self._loop)
@@ -235,10 +236,3 @@ def _has_begun(connection: Connection) -> bool:
     """Whether a transaction has begun, which only the driver knows."""
     driver: Any = connection.connection.driver_connection
     return bool(driver.in_transaction)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

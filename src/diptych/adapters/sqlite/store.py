@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from diptych.adapters.grouping import Answers, GroupCommitter, Pending
 from diptych.adapters.news import News
+from diptych.adapters.sql.lending import is_async_session
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import Synchronous, connect, fault
 from diptych.adapters.sqlite.group import InlineView
@@ -188,10 +189,7 @@ class SqliteStore:
         await self._opened.news.wait(after)
 
     def lends(self, session: type) -> bool:
-        return any(
-            base.__name__ == "AsyncSession" and base.__module__.startswith("sqlalchemy.ext.asyncio")
-            for base in session.__mro__
-        )
+        return is_async_session(session)
 
     def unit(
         self, session: type, *, tenant: str, stream: str, id: str | None
