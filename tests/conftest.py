@@ -13,6 +13,7 @@ pytest.register_assert_rewrite(
     "tests.contract.postgres_ways",
     "tests.contract.read_only",
     "tests.contract.reading",
+    "tests.contract.sharing",
     "tests.contract.state_rows",
     "tests.contract.view_columns",
     "tests.contract.view_models",

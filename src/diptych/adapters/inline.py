@@ -8,7 +8,7 @@ commit whose fold raises is taken out and the rest judged anew: nothing has to b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from diptych.adapters.judge import Judge
 from diptych.errors import ProjectionFailed
@@ -16,6 +16,7 @@ from diptych.log.commit import Advance, Commit, Committed, Rows
 from diptych.log.inline import Key, RowFold, Step
 from diptych.log.port import Batch, StoredEvent
 from diptych.message import Position
+from diptych.read.port import Shape
 
 Span: TypeAlias = tuple[int, Sequence[StoredEvent]]
 """Place of a commit in its group, and its events."""
@@ -25,6 +26,29 @@ Change: TypeAlias = tuple[Span, Mapping[Key, Any]]
 
 PAGE = 5000
 """Events that are caught up on at a time."""
+
+
+class HasShape(Protocol):
+    """The table of a view, of whatever database."""
+
+    @property
+    def shape(self) -> Shape: ...
+
+
+V = TypeVar("V", bound=HasShape)
+
+
+class InlineView(Generic[V]):
+    """A view that is kept in the commit of the events themselves."""
+
+    def __init__(self, fold: RowFold, table: V) -> None:
+        self.fold = fold
+        self.table = table
+        self.names = sorted(fold.names)
+
+    @property
+    def checkpoint(self) -> str:
+        return self.table.shape.checkpoint
 
 
 class Kept(Protocol):

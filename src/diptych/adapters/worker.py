@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from copy import copy
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from diptych.errors import NotOpen
 
 T = TypeVar("T")
-Q = TypeVar("Q")
-A = TypeVar("A")
 
 Job = tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]]
 
@@ -116,46 +113,6 @@ class Worker:
         self._queue.put(None)
         await self._ended.wait()
         self._thread.join()
-
-
-class Gather(Generic[Q, A]):
-    """Gathers the requests of one turn of the loop, and has them answered together.
-
-    Args:
-        choose: The worker that is to answer, and how: it is given the requests, and answers them in
-            order.
-    """
-
-    def __init__(self, choose: Callable[[], tuple[Worker, Callable[[list[Q]], list[A]]]]) -> None:
-        self._choose = choose
-        self._loop = asyncio.get_running_loop()
-        self._requests: list[Q] = []
-        self._futures: list[asyncio.Future[A]] = []
-
-    def ask(self, request: Q) -> asyncio.Future[A]:
-        """The answer to one of them."""
-        if not self._requests:
-            self._loop.call_soon(self._hand_over)
-        future: asyncio.Future[A] = self._loop.create_future()
-        self._requests.append(request)
-        self._futures.append(future)
-        return future
-
-    def _hand_over(self) -> None:
-        requests, self._requests = self._requests, []
-        futures, self._futures = self._futures, []
-
-        def done(answers: list[A], error: BaseException | None) -> None:
-            for place, future in enumerate(futures):
-                if future.done():
-                    continue
-                if error is None:
-                    future.set_result(answers[place])
-                else:
-                    future.set_exception(copy(error))
-
-        worker, many = self._choose()
-        worker.begin(lambda: many(requests), done)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

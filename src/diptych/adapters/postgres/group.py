@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from diptych.adapters.inline import InlineView as InlineViewOf
 from diptych.adapters.inline import Kept, judge_group
 from diptych.adapters.judge import Judge
 from diptych.adapters.postgres.connection import Executes
@@ -16,24 +17,15 @@ from diptych.adapters.postgres.rows import RowTables
 from diptych.adapters.postgres.schema import Statements
 from diptych.adapters.postgres.tables import ViewTable, write_rows
 from diptych.log.commit import Cause, Commit, Committed, NewEvent, Rows
-from diptych.log.inline import Key, RowFold
+from diptych.log.inline import Key
 from diptych.log.port import Batch, StoredEvent
 from diptych.message import Position
 
 _encode = msgspec.json.encode
 
 
-class InlineView:
-    """A view that is kept in the commit of the events themselves."""
-
-    def __init__(self, fold: RowFold, table: ViewTable) -> None:
-        self.fold = fold
-        self.table = table
-        self.names = sorted(fold.names)
-
-    @property
-    def checkpoint(self) -> str:
-        return self.table.shape.checkpoint
+InlineView: TypeAlias = InlineViewOf[ViewTable]
+"""In this database."""
 
 
 class KeptTable:

@@ -10,10 +10,9 @@ import msgspec
 
 from diptych.adapters.machine import world
 from diptych.adapters.postgres.connection import Executes
+from diptych.adapters.sql.processes import process_of
 from diptych.log.inspection import Process
 from diptych.log.presence import SILENT, ViewProgress
-
-_decode_views = msgspec.json.Decoder(tuple[ViewProgress, ...]).decode
 
 
 def now() -> str:
@@ -69,16 +68,4 @@ async def processes(connection: Executes, schema: str) -> list[Process]:
         'SELECT id, host, space, pid, started, seen, "left", views '
         f"FROM {schema}.diptych_processes ORDER BY started DESC, id"
     )
-    return [
-        Process(
-            id=id,
-            host=host,
-            space=space,
-            pid=pid,
-            started=started,
-            seen=seen,
-            left=left,
-            views=_decode_views(views),
-        )
-        for id, host, space, pid, started, seen, left, views in rows
-    ]
+    return [process_of(row) for row in rows]

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from diptych.adapters.gathering import Awaited, Gather
 from diptych.adapters.grouping import Answers, GroupCommitter, Pending
 from diptych.adapters.judge import Judge
 from diptych.adapters.news import News
@@ -21,7 +22,6 @@ from diptych.adapters.postgres.connection import (
     meet,
     under_lock,
 )
-from diptych.adapters.postgres.gather import Gather
 from diptych.adapters.postgres.group import InlineView
 from diptych.adapters.postgres.ledger import settled_of
 from diptych.adapters.postgres.news import StoreNews
@@ -274,15 +274,9 @@ class _Open:
         self.pool = Pool(
             store.address, lambda new: verify(new, store.address, store.sql, store.epoch)
         )
-        self.pages: Gather[PageRequest, Page] = Gather(self._read_pages)
-        self.rows: Gather[RowRequest, tuple[int, Values | None]] = Gather(
-            lambda requests: self.pool.read(lambda connection: rows.read(connection, requests))
-        )
-        self.tagged: Gather[TaggedRequest, Batch] = Gather(
-            lambda requests: self.pool.read(
-                lambda connection: reading.read_tagged(connection, self._sql, requests)
-            )
-        )
+        self.pages: Gather[PageRequest, Page] = Gather(Awaited(self._read_pages))
+        self.rows: Gather[RowRequest, tuple[int, Values | None]] = Gather(Awaited(self._read_rows))
+        self.tagged: Gather[TaggedRequest, Batch] = Gather(Awaited(self._read_tagged))
         self.committer = GroupCommitter(self._write, waiting=waiting)
         self.news = StoreNews(self.pool, self.head, epoch=store.epoch, listens=listens)
         self._writing: asyncio.Task[None] | None = None
@@ -368,6 +362,16 @@ class _Open:
                 if len(page.names) < limit:
                     remembered.learn(tenant, stream, after + len(page.names))
         return pages
+
+    async def _read_rows(
+        self, requests: Sequence[RowRequest]
+    ) -> Sequence[tuple[int, Values | None]]:
+        return await self.pool.read(lambda connection: self._rows.read(connection, requests))
+
+    async def _read_tagged(self, requests: Sequence[TaggedRequest]) -> Sequence[Batch]:
+        return await self.pool.read(
+            lambda connection: reading.read_tagged(connection, self._sql, requests)
+        )
 
     async def head(self) -> Position:
         async def read(connection: Connection) -> Position:

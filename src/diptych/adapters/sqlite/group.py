@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
+from diptych.adapters.inline import InlineView as InlineViewOf
 from diptych.adapters.inline import Kept, judge_group
 from diptych.adapters.judge import Judge
 from diptych.adapters.sqlite import schema
@@ -17,24 +18,15 @@ from diptych.adapters.sqlite.reading import read_events
 from diptych.adapters.sqlite.rows import write_changes
 from diptych.adapters.sqlite.tables import ViewTable, insert_many, write_rows
 from diptych.log.commit import Commit, Committed, Rows
-from diptych.log.inline import Key, RowFold
+from diptych.log.inline import Key
 from diptych.log.port import Batch
 from diptych.message import Position
 
 _encode = msgspec.json.encode
 
 
-class InlineView:
-    """A view that is kept in the commit of the events themselves."""
-
-    def __init__(self, fold: RowFold, table: ViewTable) -> None:
-        self.fold = fold
-        self.table = table
-        self.names = sorted(fold.names)
-
-    @property
-    def checkpoint(self) -> str:
-        return self.table.shape.checkpoint
+InlineView: TypeAlias = InlineViewOf[ViewTable]
+"""In this database."""
 
 
 class KeptTable:

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from diptych.adapters.machine import space
+from diptych.adapters.sql.processes import process_of
 from diptych.log.inspection import Process
 from diptych.log.presence import SILENT, ViewProgress
-
-_decode_views = msgspec.json.Decoder(tuple[ViewProgress, ...]).decode
 
 UPSERT = (
     "INSERT INTO diptych_processes (id, host, space, pid, started, seen, left, views) "
@@ -65,16 +64,4 @@ def processes(connection: sqlite3.Connection) -> list[Process]:
         "SELECT id, host, space, pid, started, seen, left, views FROM diptych_processes "
         "ORDER BY started DESC, id"
     )
-    return [
-        Process(
-            id=id,
-            host=host,
-            space=space,
-            pid=pid,
-            started=started,
-            seen=seen,
-            left=left,
-            views=_decode_views(views),
-        )
-        for id, host, space, pid, started, seen, left, views in rows.fetchall()
-    ]
+    return [process_of(row) for row in rows.fetchall()]

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from diptych.adapters.gathering import Done, Gather
 from diptych.adapters.grouping import Answers, GroupCommitter, Pending
 from diptych.adapters.news import News
 from diptych.adapters.sql.lending import is_async_session
@@ -31,7 +32,7 @@ from diptych.adapters.sqlite.reading import (
 )
 from diptych.adapters.sqlite.rows import read_rows
 from diptych.adapters.sqlite.writer import Writer
-from diptych.adapters.worker import Gather, Worker, seen, through
+from diptych.adapters.worker import Worker, seen, through
 from diptych.errors import NotOpen
 from diptych.log.commit import Commit, Committed, Settled, StateTable, Tagged
 from diptych.log.names import Stamp
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 WINDOW = 50_000
 """Positions that one read looks through at most when it wants some names only."""
@@ -283,9 +286,9 @@ class _Open:
         self.writer = writer
         self.told: Callable[[Mapping[str, Position]], None] | None = None
         self.writing = writing
-        self.pages = Gather(lambda: self._free(read_pages))
-        self.tagged = Gather(lambda: self._free(read_tagged))
-        self.rows = Gather(lambda: self._free(read_rows))
+        self.pages = Gather(self._free(read_pages))
+        self.tagged = Gather(self._free(read_tagged))
+        self.rows = Gather(self._free(read_rows))
         self.committer = GroupCommitter(self._write, waiting=waiting)
         self.news = News(self.head)
         self.attendance = Attendance()
@@ -387,14 +390,22 @@ class _Open:
     def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         return self._reading.run(partial(self._on(lambda c, _: work(c), self._connection), None))
 
-    def _free(self, work: Callable[[sqlite3.Connection, R], T]) -> tuple[Worker, Callable[[R], T]]:
-        """Who reads for a decision: the writer while it has nothing to write.
+    def _free(
+        self, work: Callable[[sqlite3.Connection, list[Q]], list[A]]
+    ) -> Callable[[list[Q], Done[A]], None]:
+        """Reads for decisions, by whoever is free: the writer while it has nothing to write.
 
         Its cache knows what it has just written; the reader's is empty after every commit.
         """
-        if self.committer.idle:
-            return self.writing, self._on(work, self.writer.connection)
-        return self._reading, self._on(work, self._connection)
+
+        def begin(requests: list[Q], done: Done[A]) -> None:
+            if self.committer.idle:
+                worker, many = self.writing, self._on(work, self.writer.connection)
+            else:
+                worker, many = self._reading, self._on(work, self._connection)
+            worker.begin(lambda: many(requests), done)
+
+        return begin
 
     def _on(
         self, work: Callable[[sqlite3.Connection, R], T], connection: sqlite3.Connection
