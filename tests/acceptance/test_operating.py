@@ -64,15 +64,19 @@ def order(here: Path, *numbers: str) -> None:
 
 
 @contextmanager
-def running(here: Path) -> Iterator[subprocess.Popen[str]]:
-    """`diptych run`, once it is ready and has said so."""
+def running(here: Path, store: str = "sqlite:///shop.db") -> Iterator[subprocess.Popen[str]]:
+    """`diptych run`, once it is ready and has said so.
+
+    Args:
+        store: What it says of its store, as a pattern.
+    """
     process = subprocess.Popen(
         [str(PROGRAM), "run"], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
         ready = process.stdout.readline()
-        assert re.match(r"shop is ready: sqlite:///shop.db, \d views?, process \d+", ready), ready
+        assert re.match(rf"shop is ready: {store}, \d views?, process \d+", ready), ready
         yield process
     finally:
         process.kill()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -15,31 +12,19 @@ import pytest
 
 from diptych.cli.options import options_of
 from diptych.ops.verbs import VERBS, AnyVerb
-from tests.acceptance.test_operating import PROGRAM, answered, diptych, order, until, view
+from tests.acceptance.test_operating import answered, diptych, order, until, view
+from tests.acceptance.test_operating import running as running_on
 from tests.unit.shops import shop
 
 SECRET = "hush-hush/9"
+
+running = partial(running_on, store=r"postgresql://127\.0\.0\.1:\d+/\w+")
 
 
 @pytest.fixture
 def here(tmp_path: Path, postgres: str) -> Path:
     """A directory with an app, whose store is a database."""
     return shop(tmp_path, module="shop", store=postgres)
-
-
-@contextmanager
-def running(here: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [str(PROGRAM), "run"], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        ready = process.stdout.readline()
-        assert re.match(r"shop is ready: postgresql://127\.0\.0\.1:\d+/\w+, \d view", ready), ready
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_a_day_in_the_life_of_an_app(here: Path, postgres: str) -> None:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from tests.servers.asking import execute
+
 TABLE = "view_count_1"
 
 PREPARED = """
@@ -133,13 +135,6 @@ async def everything_in(dsn: str) -> object:
         return traces, {name: sorted(row[0] for row in found) for name, found in rows.items()}
     finally:
         await connection.close()
-
-
-async def execute(dsn: str, sql: str) -> None:
-    """As another program would."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(sql)
-    await connection.close()
 
 
 async def end_all(dsn: str) -> None:

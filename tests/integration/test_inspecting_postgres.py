@@ -18,23 +18,13 @@ from diptych.log.presence import SILENT
 from diptych.ops.words import life
 from tests.integration.pots import Put, bank
 from tests.integration.test_presence import until
+from tests.servers.asking import sql
 
 
 def inspection(url: str) -> Inspection:
     found = build_inspection(url)
     assert found is not None
     return found
-
-
-async def sql(dsn: str, *statements: str) -> list[Any]:
-    """What the last one gives."""
-    session = await asyncpg.connect(dsn)
-    try:
-        for statement in statements:
-            rows = await session.fetch(statement)
-        return [tuple(row) for row in rows]
-    finally:
-        await session.close()
 
 
 async def content(dsn: str) -> dict[str, list[Any]]:

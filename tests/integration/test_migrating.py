@@ -26,6 +26,7 @@ from tests.integration.dumps import path_of
 from tests.integration.pots import Put, TotalOf, bank, totals
 from tests.integration.tables import table_bank
 from tests.integration.test_projections import ranking
+from tests.servers.asking import sql
 from tests.unit.shops import PYPROJECT
 
 PASSWORD = secrets.token_urlsafe(12)
@@ -79,17 +80,6 @@ def on_postgres(target: Target, postgres: str, monkeypatch: pytest.MonkeyPatch) 
 async def done(target: Target, **asked: Any) -> Migration:
     defaults: dict[str, Any] = {"store": None, "sql": False, "since": None, "dry_run": False}
     return await migrate(target, **{**defaults, **asked})
-
-
-async def sql(dsn: str, *statements: str) -> list[Any]:
-    """What the last one gives."""
-    session = await asyncpg.connect(dsn)
-    try:
-        for statement in statements[:-1]:
-            await session.execute(statement)
-        return [tuple(row) for row in await session.fetch(statements[-1])]
-    finally:
-        await session.close()
 
 
 async def apply(dsn: str, script: str) -> None:

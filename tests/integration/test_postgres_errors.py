@@ -7,7 +7,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -21,6 +20,7 @@ from diptych.errors import BadResult, DiptychError, ForeignStore, StoreUnavailab
 from diptych.log.commit import Appended
 from tests.contract.commits import append, together
 from tests.faults.ledger import Book, app
+from tests.servers.asking import sql
 from tests.servers.databases import Databases
 from tests.servers.postgres import Postgres
 from tests.servers.replica import become_replica
@@ -35,17 +35,6 @@ def changed(dsn: str, *, user: str = "", password: str = "", **parts: str) -> st
     port = parts.pop("port", str(split.port))
     netloc = f"{user}:{password}@{parts.pop('host', split.hostname)}:{port}"
     return urlunsplit(split._replace(netloc=netloc, **parts))
-
-
-async def sql(dsn: str, *statements: str) -> list[Any]:
-    """What the last one gives."""
-    session = await asyncpg.connect(dsn)
-    try:
-        for statement in statements:
-            rows = await session.fetch(statement)
-        return [tuple(row) for row in rows]
-    finally:
-        await session.close()
 
 
 async def refused(dsn: str, error: type[DiptychError], match: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.servers.asking import execute
 from tests.servers.databases import Databases
 from tests.servers.guard import working_in
 from tests.servers.postgres import PROGRAMS, WHEEL, Postgres
@@ -36,12 +37,6 @@ async def fetch(dsn: str, sql: str) -> list[object]:
         return [row[0] for row in await connection.fetch(sql)]
     finally:
         await connection.close()
-
-
-async def execute(dsn: str, sql: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(sql)
-    await connection.close()
 
 
 @pytest.mark.parametrize("turn", [1, 2])
