@@ -8,7 +8,6 @@ from functools import partial
 
 from diptych.adapters.news import News
 from diptych.adapters.postgres.beginning import Database, begin_projections, begin_views
-from diptych.adapters.postgres.group import InlineView
 from diptych.adapters.postgres.lane import Lanes
 from diptych.adapters.postgres.session import LaneSession
 from diptych.adapters.postgres.store import PostgresStore
@@ -109,11 +108,6 @@ class ViewsBesideLog(PostgresViews):
         inline: Mapping[str, RowFold] | None = None,
     ) -> Mapping[str, Begun]:
         begun = await super().open(shapes, origin=origin)
-        folds = inline or {}
-        kept = [
-            InlineView(folds[shape.checkpoint], self.tables.of(shape))
-            for shape in shapes
-            if shape.checkpoint in folds
-        ]
+        kept = self._inline_of(shapes, inline)
         self._log_store.keep(kept, partial(self._moved, [view.checkpoint for view in kept]))
         return begun

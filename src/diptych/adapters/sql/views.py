@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from diptych.adapters.inline import InlineView
 from diptych.adapters.news import News
 from diptych.adapters.sql.catalogue import Catalogue, Kept
 from diptych.log.commit import Advance, Appended, Commit, Committed, Rows
-from diptych.log.inline import Key
+from diptych.log.inline import Key, RowFold
 from diptych.message import Position
 from diptych.read.port import Followed, Shape, TableSet
 
@@ -42,6 +43,14 @@ class SqlViews(Generic[K]):
         for one in kept:
             ask = partial(self.checkpoint, one)
             self._news[one.checkpoint] = self._news_of(one.checkpoint, ask)
+
+    def _inline_of(
+        self, shapes: Sequence[Shape], inline: Mapping[str, RowFold] | None
+    ) -> list[InlineView[K]]:
+        """The views that are to be kept in the commits."""
+        folds = inline or {}
+        kept = [shape for shape in shapes if shape.checkpoint in folds]
+        return [InlineView(folds[shape.checkpoint], self.tables.of(shape)) for shape in kept]
 
     def _news_of(self, checkpoint: str, ask: Callable[[], Awaitable[Position]]) -> News:
         """Wakes those who wait for a checkpoint."""

@@ -14,7 +14,6 @@ from diptych.adapters.sql.catalogue import Catalogue
 from diptych.adapters.sql.views import SqlViews, Writes
 from diptych.adapters.sqlite import schema
 from diptych.adapters.sqlite.connection import connect
-from diptych.adapters.sqlite.group import InlineView
 from diptych.adapters.sqlite.lane import Head, Lane, head_in_file
 from diptych.adapters.sqlite.preparing import begin_projections, begin_views
 from diptych.adapters.sqlite.store import SqliteStore
@@ -70,13 +69,6 @@ class TableViews(SqlViews[ViewTable]):
         self.tables.take(projections)
         dialect = SQLiteDialect_pysqlite()
         return [statement for one in projections for statement in ddl(one.metadata, dialect)]
-
-    def _inline_of(
-        self, shapes: Sequence[Shape], inline: Mapping[str, RowFold] | None
-    ) -> list[InlineView]:
-        inline = inline or {}
-        names = [shape for shape in shapes if shape.checkpoint in inline]
-        return [InlineView(inline[shape.checkpoint], self.tables.of(shape)) for shape in names]
 
 
 class SqliteViews(TableViews):
